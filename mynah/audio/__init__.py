@@ -1,0 +1,1 @@
+"""Audio as numpy arrays: waveform, codecs, resampling, loudness, joining."""

@@ -1,0 +1,1 @@
+"""Speech engines: protocols, the catalog (data), the registry (lazy import) and one folder per engine."""

@@ -1,0 +1,96 @@
+"""The protocols that every speech engine implements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mynah.audio.waveform import Waveform
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is and can do; plain data, readable without importing the engine."""
+
+    id: str
+    name: str
+    description: str
+    factory: str  # "module:Class", imported only by a worker
+    version: str
+    sample_rate: int  # Hz of the waveforms it yields
+    languages: tuple[str, ...]  # lower-case BCP-47 tags, the engine's own spelling
+    max_piece_characters: int
+    supports_cloning: bool
+    supports_training: bool
+    supports_streaming: bool
+    requires: tuple[str, ...] = ()  # importable modules that must be there
+    cost_per_1k_characters: float = 0.0  # credits
+    characters_per_second: float = 14.0  # of speech at normal rate, for estimates
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisSettings:
+    """How to speak, engine-neutral. Every engine maps what it can.
+
+    ``rate`` 0.5–2.0 (1 = normal) · ``pitch_semitones`` -12–12 · ``stability`` 0–1
+    (1 = even, 0 = lively; the inverse of expressiveness) · ``similarity`` 0–1 (how strongly to
+    follow the profile) · ``style`` 0–1 (exaggeration) · ``volume`` 0–2 (1 = as is) · ``seed`` explicit, never drawn
+    inside an engine.
+    """
+
+    rate: float = 1.0
+    pitch_semitones: float = 0.0
+    stability: float = 0.5
+    similarity: float = 0.75
+    style: float = 0.0
+    volume: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an engine derives from a voice's samples.
+
+    ``arrays`` holds numeric arrays only, so that it can be stored as safetensors; ``meta``
+    strings. ``engine`` and ``version`` say who made it; an engine refuses another's.
+    """
+
+    engine: str
+    version: str
+    language: str
+    arrays: dict[str, Any] = field(default_factory=dict)  # name -> numpy array
+    meta: dict[str, str] = field(default_factory=dict)
+
+
+class SpeechEngine(Protocol):
+    """One engine. No state of a request lives on it; arrays in, arrays out."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """The engine's catalog row."""
+        ...
+
+    def prepare_profile(self, samples: Sequence[Waveform], language: str) -> Profile:
+        """Derive a profile from a voice's samples. Deterministic.
+
+        Raises InvalidAudio when the samples hold too little speech.
+        """
+        ...
+
+    def builtin_profile(self, name: str, language: str) -> Profile:
+        """The profile of one of the engine's own voices. Raises NotFound."""
+        ...
+
+    def synthesize(
+        self, text: str, profile: Profile, settings: SynthesisSettings
+    ) -> Iterator[Waveform]:
+        """Speak ``text``; yields mono blocks at ``info.sample_rate`` as they become ready.
+
+        Closing the iterator stops the engine. Raises EngineFailed, InvalidRequest.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+        ...
