@@ -1,0 +1,1 @@
+"""Logging, metrics and health, the same in every service."""

@@ -1,0 +1,99 @@
+"""Typed settings: the only reader of the environment.
+
+Every value comes from a variable ``MYNAH_<NAME>`` (upper case), or from the file that
+``MYNAH_SECRETS_FILE`` names (``KEY=value`` lines). Secrets have no default: the local stack
+generates them on its first start, every other deployment must set them.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MiB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """All settings of all services, with units in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="MYNAH_", extra="ignore", frozen=True)
+
+    # Parts
+    database_url: str = "postgresql+psycopg://mynah@127.0.0.1:5432/mynah"
+    database_pool_size: int = Field(10, ge=1, le=100)
+    database_connect_timeout_s: int = Field(3, ge=1)
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    storage: Literal["local", "minio"] = "local"
+    storage_dir: Path = Path(".mynah/objects")
+    minio_endpoint: str = "127.0.0.1:9000"
+    minio_public_endpoint: str | None = None
+    minio_access_key: str = ""
+    minio_secret_key: SecretStr = SecretStr("")
+    minio_bucket: str = "audio"
+    minio_region: str = "us-east-1"
+    minio_secure: bool = False
+    minio_timeout_s: float = Field(5.0, gt=0)
+
+    # Secrets and accounts
+    jwt_secret: SecretStr = SecretStr("")
+    access_token_ttl_s: int = Field(900, ge=60)
+    refresh_token_ttl_s: int = Field(30 * 86400, ge=300)
+    registration_open: bool = True
+    monthly_character_quota: int = Field(1_000_000, ge=0)
+    rate_limit_per_minute: int = Field(6000, ge=1)
+    auth_rate_limit_per_minute: int = Field(30, ge=1)
+
+    # Uploads and recordings
+    max_upload_bytes: int = Field(100 * MiB, ge=1)
+    max_import_bytes: int = Field(200 * MiB, ge=1)
+    max_recording_s: float = Field(1800.0, gt=0)
+    max_decoded_bytes: int = Field(1024 * MiB, ge=1)
+    max_samples_per_voice: int = Field(50, ge=1)
+
+    # Speech
+    default_engine: str = "espeak"
+    max_text_characters: int = Field(100_000, ge=1)
+    max_sync_characters: int = Field(2_000, ge=1)
+    sync_timeout_s: float = Field(60.0, gt=0)
+    release_window: int = Field(8, ge=1, description="pieces of one job in the queue at a time")
+    loudness_lufs: float = Field(-18.0, ge=-40, le=-8)
+    profile_cache_size: int = Field(64, ge=1)
+    profile_cache_mib: int = Field(256, ge=1)
+    output_retention_h: int = Field(30 * 24, ge=1)
+
+    # Jobs
+    lease_s: float = Field(4.0, gt=0.5, description="a step without heartbeat is free after this")
+    heartbeat_s: float = Field(1.0, gt=0.05)
+    sweep_interval_s: float = Field(1.0, gt=0.05)
+    resend_after_s: float = Field(2.0, gt=0, description="an unclaimed message counts as lost")
+    max_attempts: int = Field(5, ge=1, description="claims of one step before its job fails")
+    job_history_days: int = Field(365, ge=1)
+
+    # Money (in credits; a credit is whatever the operator says it is)
+    storage_cost_per_gib_month: float = Field(0.023, ge=0)
+
+    # Observability
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    metrics_port: int = Field(0, ge=0, le=65535, description="workers: 0 = no endpoint of their own")
+
+    # Gateway
+    public_url: str = "http://127.0.0.1:8000"
+
+    @model_validator(mode="after")
+    def _check_heartbeat(self) -> Settings:
+        if self.heartbeat_s * 2 > self.lease_s:
+            raise ValueError("lease_s must be at least twice heartbeat_s")
+        return self
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the settings once per process."""
+    secrets_file = os.environ.get("MYNAH_SECRETS_FILE")
+    return Settings(_env_file=secrets_file)
