@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     # Observability
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
-    metrics_port: int = Field(0, ge=0, le=65535, description="workers: 0 = no endpoint of their own")
+    metrics_port: int = Field(0, ge=0, le=65535, description="of a worker; 0 = none")
 
     # Gateway
     public_url: str = "http://127.0.0.1:8000"

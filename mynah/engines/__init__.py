@@ -1,1 +1,1 @@
-"""Speech engines: protocols, the catalog (data), the registry (lazy import) and one folder per engine."""
+"""Speech engines: protocols, catalog (data), registry (lazy import), one folder per engine."""

@@ -35,8 +35,8 @@ class SynthesisSettings:
 
     ``rate`` 0.5–2.0 (1 = normal) · ``pitch_semitones`` -12–12 · ``stability`` 0–1
     (1 = even, 0 = lively; the inverse of expressiveness) · ``similarity`` 0–1 (how strongly to
-    follow the profile) · ``style`` 0–1 (exaggeration) · ``volume`` 0–2 (1 = as is) · ``seed`` explicit, never drawn
-    inside an engine.
+    follow the profile) · ``style`` 0–1 (exaggeration) · ``volume`` 0–2 (1 = as is) ·
+    ``seed`` explicit, never drawn inside an engine.
     """
 
     rate: float = 1.0

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: task contracts, states, documents and object keys."""

@@ -1,0 +1,108 @@
+"""One contract per Celery task: name, queue, payload, limits. Routes derive from this list.
+
+Messages carry ids; the request is a typed document in the job's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from mynah.contracts.states import Lane
+
+
+class Payload(BaseModel):
+    """Base of what a message carries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StepPayload(Payload):
+    """A step to claim. ``request_id`` follows the request through the logs."""
+
+    step_id: UUID
+    job_id: UUID
+    request_id: str = ""
+
+
+class NoPayload(Payload):
+    """A periodic task needs nothing."""
+
+
+PayloadT = TypeVar("PayloadT", bound=Payload)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContract(Generic[PayloadT]):
+    """The contract between the sender of a task and the worker that implements it.
+
+    ``queue`` may hold ``{engine}`` and ``{lane}``. ``time_limit_s`` is Celery's hard limit;
+    the soft limit comes ten seconds before. ``expires_s``: a message older than this is
+    dropped, for periodic tasks only.
+    """
+
+    name: str
+    queue: str
+    payload_type: type[PayloadT]
+    time_limit_s: int
+    expires_s: int | None = None
+
+    def queue_for(self, engine: str = "", lane: Lane = Lane.BATCH) -> str:
+        """The concrete queue of this task."""
+        return self.queue.format(engine=engine, lane=lane.value)
+
+
+# Work of an engine
+SYNTHESIZE = TaskContract("tts.synthesize", "tts.{engine}.{lane}", StepPayload, 900)
+BUILD_PROFILE = TaskContract("tts.build_profile", "tts.{engine}.{lane}", StepPayload, 900)
+
+# Work on audio
+ANALYZE_SAMPLE = TaskContract("audio.analyze", "audio", StepPayload, 600)
+PREPARE_VOICE = TaskContract("audio.prepare_voice", "audio", StepPayload, 900)
+PUBLISH_VOICE = TaskContract("audio.publish_voice", "audio", StepPayload, 300)
+ASSEMBLE = TaskContract("audio.assemble", "audio", StepPayload, 900)
+
+# Periodic work
+SWEEP = TaskContract("maintenance.sweep", "maintenance", NoPayload, 60, expires_s=10)
+EXPIRE = TaskContract("maintenance.expire", "maintenance", NoPayload, 600, expires_s=300)
+
+STEP_CONTRACTS: tuple[TaskContract[StepPayload], ...] = (
+    SYNTHESIZE,
+    BUILD_PROFILE,
+    ANALYZE_SAMPLE,
+    PREPARE_VOICE,
+    PUBLISH_VOICE,
+    ASSEMBLE,
+)
+PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, EXPIRE)
+
+
+def all_queues(engines: tuple[str, ...]) -> Iterator[str]:
+    """Every queue that the contracts use, for the given engine ids."""
+    seen: set[str] = set()
+    for contract in (*STEP_CONTRACTS, *PERIODIC_CONTRACTS):
+        for engine in engines if "{engine}" in contract.queue else ("",):
+            for lane in Lane if "{lane}" in contract.queue else (Lane.BATCH,):
+                queue = contract.queue_for(engine, lane)
+                if queue not in seen:
+                    seen.add(queue)
+                    yield queue
+
+
+def step_contract(name: str) -> TaskContract[StepPayload]:
+    """The contract of a step's task by name. Raises KeyError."""
+    return {contract.name: contract for contract in STEP_CONTRACTS}[name]
+
+
+class TaskSender(Protocol):
+    """Puts a task's message on its queue."""
+
+    def send(
+        self, contract: TaskContract[PayloadT], payload: PayloadT, queue: str | None = None
+    ) -> None:
+        """Send one message. Raises BrokerUnavailable."""
+        ...
