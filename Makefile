@@ -1,0 +1,74 @@
+# Everything is run from here; `make help` lists the targets.
+# Needs Python 3.11 or newer, git and make. No Docker, no root, no question asked.
+
+SHELL := /bin/sh
+PY := .venv/bin/python
+LOCAL := $(PY) -m deploy.local
+INSTALL := deploy/local/bootstrap.sh
+
+# What the demo speaks and with whose voice; both files are optional.
+RECORDING ?=
+STORY ?=
+LANGUAGE ?= en
+
+# Where the local stack listens, on 127.0.0.1 only. Empty: the default, or MYNAH_*_PORT.
+PORT ?=
+PG_PORT ?=
+REDIS_PORT ?=
+FLOWER_PORT ?=
+ports = $(if $(PORT),--port $(PORT)) $(if $(PG_PORT),--pg-port $(PG_PORT)) \
+	$(if $(REDIS_PORT),--redis-port $(REDIS_PORT)) $(if $(FLOWER_PORT),--flower-port $(FLOWER_PORT))
+
+# Which part's log to show, and what else to hand to pytest or the benchmarks.
+PART ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down restart status logs check test bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install the services and the local stack into .venv
+	@$(INSTALL) local
+
+demo: setup ## clone a voice and speak a story (RECORDING=… STORY=… LANGUAGE=en)
+	@$(LOCAL) demo --recording "$(RECORDING)" --story "$(STORY)" --language "$(LANGUAGE)" $(ports)
+
+up: setup ## start the local stack (PORT=8000 PG_PORT=55432 REDIS_PORT=56379 FLOWER_PORT=5555)
+	@$(LOCAL) up $(ports)
+
+down: setup ## stop the local stack
+	@$(LOCAL) down
+
+restart: setup ## restart one part of the stack (PART=gateway)
+	@$(LOCAL) restart $(PART)
+
+status: setup ## show what runs
+	@$(LOCAL) status
+
+logs: setup ## follow the logs (PART=gateway for one)
+	@$(LOCAL) logs --follow $(PART)
+
+check: ## format, lint, types, import rules
+	@$(INSTALL) dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test: ## run the tests against real parts (ARGS="tests/unit -k name")
+	@$(INSTALL) dev
+	@$(INSTALL) swift
+	$(PY) -m pytest $(ARGS)
+
+bench: ## run the benchmarks
+	@$(INSTALL) dev
+	$(PY) -m bench $(ARGS)
+
+lock: setup ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
+	@deploy/local/lock.sh $(ARGS)
+
+clean: ## stop the stack; remove environments, caches and local data
+	@if [ -x $(PY) ]; then $(LOCAL) down --remove-data; fi
+	rm -rf .venv .venv-swift .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
