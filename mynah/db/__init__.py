@@ -1,0 +1,1 @@
+"""Models, repositories and the unit of work: the only home of SQLAlchemy."""

@@ -1,0 +1,64 @@
+"""The database engine of a process, and what its errors mean to a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.orm import Session, sessionmaker
+
+from mynah.errors import DatabaseUnavailable
+from mynah.settings import Settings
+
+# PostgreSQL error classes that mean "not now": connection exceptions, insufficient resources,
+# operator intervention (shutdown, crash, starting up), query cancelled by a timeout.
+_UNAVAILABLE_SQLSTATES = ("08", "53", "57")
+
+
+def connect(settings: Settings) -> Engine:
+    """A lazy engine: connects on first use, so it may be made before a fork is over."""
+    options = (
+        "-c statement_timeout=30000 -c lock_timeout=15000 "
+        "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+    )
+    return create_engine(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_size,
+        pool_timeout=settings.database_connect_timeout_s,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": settings.database_connect_timeout_s,
+            "tcp_user_timeout": settings.database_connect_timeout_s * 2000,
+            "options": options,
+        },
+    )
+
+
+def make_session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Sessions whose objects stay readable after the commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn "the database is away" into DatabaseUnavailable; let all else pass."""
+    try:
+        yield
+    except sa_exc.TimeoutError as error:  # no connection free in the pool
+        raise DatabaseUnavailable from error
+    except sa_exc.DBAPIError as error:
+        if _is_unavailable(error):
+            raise DatabaseUnavailable from error
+        raise
+
+
+def _is_unavailable(error: sa_exc.DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:  # no answer from the server: connection refused, broken, timed out
+        return isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError)
+    return str(sqlstate).startswith(_UNAVAILABLE_SQLSTATES)

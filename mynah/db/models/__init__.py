@@ -1,0 +1,22 @@
+"""One file per aggregate; importing this package registers every table."""
+
+from mynah.db.models.account import ApiKey, RefreshToken, User
+from mynah.db.models.base import Base
+from mynah.db.models.job import Job, Piece, Step
+from mynah.db.models.sample import Sample
+from mynah.db.models.usage import Usage
+from mynah.db.models.voice import Voice, VoiceSample
+
+__all__ = [
+    "ApiKey",
+    "Base",
+    "Job",
+    "Piece",
+    "RefreshToken",
+    "Sample",
+    "Step",
+    "Usage",
+    "User",
+    "Voice",
+    "VoiceSample",
+]

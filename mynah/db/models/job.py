@@ -1,0 +1,110 @@
+"""Jobs, their steps and the pieces of speech jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from mynah.db.models.base import Base, CreatedAt, Document, Id
+
+
+class Job(Base):
+    """A user's request and what became of it. Only ``mynah.jobs`` moves ``state``."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    state: Mapped[str]
+    request: Mapped[Document]
+    request_id: Mapped[str] = mapped_column(default="")
+    voice_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("voices.id", ondelete="SET NULL"), index=True
+    )
+    sample_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("samples.id", ondelete="CASCADE"), index=True
+    )
+    progress: Mapped[float] = mapped_column(default=0.0)
+    steps_total: Mapped[int]
+    steps_done: Mapped[int] = mapped_column(default=0)
+
+    # Before and after (spec T6)
+    characters: Mapped[int] = mapped_column(default=0)
+    usage_period: Mapped[str | None]
+    estimated_duration_s: Mapped[float | None]
+    actual_duration_s: Mapped[float | None]
+    estimated_cost: Mapped[float | None]
+    actual_cost: Mapped[float | None]
+    quality_score: Mapped[float | None]
+    result: Mapped[Document | None]
+
+    # The output artifact
+    output_key: Mapped[str | None]
+    output_format: Mapped[str | None]
+    output_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime | None]
+    has_work_files: Mapped[bool] = mapped_column(default=False)
+
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_jobs_user_id_id", "user_id", "id"),
+        Index("ix_jobs_open", "state", postgresql_where=text("state IN ('pending','processing')")),
+        Index("ix_jobs_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+        Index("ix_jobs_work_files", "ended_at", postgresql_where=text("has_work_files")),
+    )
+
+
+class Step(Base):
+    """The part of a job that one task claims.
+
+    Steps of one ``stage`` run in parallel; a stage starts when the one before is done.
+    ``claim_token`` fences: only the attempt that holds it may finish the step.
+    """
+
+    __tablename__ = "steps"
+
+    id: Mapped[Id]
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    task: Mapped[str]
+    queue: Mapped[str]
+    stage: Mapped[int]
+    ordinal: Mapped[int]
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(default=0)
+    claim_token: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    sent_count: Mapped[int] = mapped_column(default=0)
+
+    __table_args__ = (
+        Index("ix_steps_job_id_stage_ordinal", "job_id", "stage", "ordinal"),
+        Index("ix_steps_ready", "queue", "sent_at", postgresql_where=text("state = 'ready'")),
+        Index("ix_steps_running", "lease_until", postgresql_where=text("state = 'running'")),
+    )
+
+
+class Piece(Base):
+    """Text for one engine call, and where its segment lies once spoken."""
+
+    __tablename__ = "pieces"
+
+    step_id: Mapped[UUID] = mapped_column(
+        ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True
+    )
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    ordinal: Mapped[int]
+    text: Mapped[str]
+    pause_after_ms: Mapped[int] = mapped_column(default=0)
+    segment_key: Mapped[str | None]
+    segment_duration_s: Mapped[float | None]
+    synthesis_s: Mapped[float | None]

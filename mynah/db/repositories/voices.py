@@ -1,0 +1,85 @@
+"""Voices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from mynah.contracts.states import Visibility
+from mynah.db.models import Sample, Voice, VoiceSample
+from mynah.db.repositories.paging import Page, fetch_page
+
+
+class VoiceRepository:
+    """Voices, by owner; public ones are seen by all."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, voice: Voice, sample_ids: Sequence[UUID] = ()) -> None:
+        """Add a voice and the recordings that it is made from."""
+        self._session.add(voice)
+        self._session.flush()
+        self._session.add_all(
+            VoiceSample(voice_id=voice.id, sample_id=sample_id, ordinal=ordinal)
+            for ordinal, sample_id in enumerate(sample_ids)
+        )
+
+    def visible(self, user_id: UUID, voice_id: UUID) -> Voice | None:
+        """A voice that the user may speak as: an own one or a public one."""
+        return self._session.scalar(
+            select(Voice).where(
+                Voice.id == voice_id,
+                or_(Voice.user_id == user_id, Voice.visibility == Visibility.PUBLIC),
+            )
+        )
+
+    def owned(self, user_id: UUID, voice_id: UUID) -> Voice | None:
+        """A voice that the user may change."""
+        return self._session.scalar(
+            select(Voice).where(Voice.id == voice_id, Voice.user_id == user_id)
+        )
+
+    def by_id(self, voice_id: UUID) -> Voice | None:
+        """A voice for a worker, whoever owns it."""
+        return self._session.get(Voice, voice_id)
+
+    def existing_ids(self, voice_ids: Sequence[UUID]) -> set[UUID]:
+        """Which of these voices are still there."""
+        return set(self._session.scalars(select(Voice.id).where(Voice.id.in_(voice_ids))))
+
+    def page(
+        self,
+        user_id: UUID,
+        *,
+        filters: dict[str, object],
+        name_contains: str | None,
+        cursor: UUID | None,
+        limit: int,
+    ) -> Page[Voice]:
+        """A page of the voices that a user sees. ``filters``: column name → exact value."""
+        query = select(Voice).where(
+            or_(Voice.user_id == user_id, Voice.visibility == Visibility.PUBLIC)
+        )
+        query = query.where(
+            and_(True, *(getattr(Voice, name) == value for name, value in filters.items()))
+        )
+        if name_contains:
+            query = query.where(Voice.name.icontains(name_contains, autoescape=True))
+        return fetch_page(self._session, query, Voice.id, cursor, limit)
+
+    def samples_of(self, voice_id: UUID) -> Sequence[Sample]:
+        """The recordings of a voice, in order."""
+        return self._session.scalars(
+            select(Sample)
+            .join(VoiceSample, VoiceSample.sample_id == Sample.id)
+            .where(VoiceSample.voice_id == voice_id)
+            .order_by(VoiceSample.ordinal)
+        ).all()
+
+    def delete(self, voice: Voice) -> None:
+        """Remove the row; its jobs keep their outputs."""
+        self._session.delete(voice)

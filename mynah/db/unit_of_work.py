@@ -1,0 +1,84 @@
+"""The unit of work: one transaction, its repositories, and the messages to send after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+from sqlalchemy.orm import Session, sessionmaker
+
+from mynah.contracts.tasks import StepPayload, TaskSender, step_contract
+from mynah.db.connection import translated_errors
+from mynah.db.models import Job, Step
+from mynah.db.repositories.accounts import ApiKeyRepository, RefreshTokenRepository, UserRepository
+from mynah.db.repositories.jobs import JobRepository
+from mynah.db.repositories.samples import SampleRepository
+from mynah.db.repositories.steps import PieceRepository, StepRepository
+from mynah.db.repositories.usage import UsageRepository
+from mynah.db.repositories.voices import VoiceRepository
+from mynah.errors import BrokerUnavailable
+
+log = structlog.get_logger(__name__)
+
+
+class UnitOfWork:
+    """``with unit_of_work() as uow: …; uow.commit()``; without commit it rolls back.
+
+    Messages queued with ``send_step`` go out after the commit. A message that cannot be sent
+    is no error: the sweeper sends it again.
+    """
+
+    def __init__(self, session_factory: sessionmaker[Session], sender: TaskSender) -> None:
+        self._session_factory = session_factory
+        self._sender = sender
+        self._outbox: list[tuple[str, StepPayload, str]] = []
+
+    def __enter__(self) -> Self:
+        self.session = self._session_factory()
+        self.users = UserRepository(self.session)
+        self.api_keys = ApiKeyRepository(self.session)
+        self.refresh_tokens = RefreshTokenRepository(self.session)
+        self.samples = SampleRepository(self.session)
+        self.voices = VoiceRepository(self.session)
+        self.jobs = JobRepository(self.session)
+        self.steps = StepRepository(self.session)
+        self.pieces = PieceRepository(self.session)
+        self.usage = UsageRepository(self.session)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with translated_errors():
+            try:
+                self.session.close()
+            finally:
+                if error is not None:
+                    raise error
+
+    def send_step(self, step: Step, job: Job) -> None:
+        """Queue the step's message for after the commit."""
+        payload = StepPayload(step_id=step.id, job_id=job.id, request_id=job.request_id)
+        self._outbox.append((step.task, payload, step.queue))
+
+    def commit(self) -> None:
+        """Commit, then send."""
+        with translated_errors():
+            self.session.commit()
+        outbox, self._outbox = self._outbox, []
+        for task, payload, queue in outbox:
+            self._send(task, payload, queue)
+
+    def _send(self, task: str, payload: StepPayload, queue: str) -> None:
+        try:
+            self._sender.send(step_contract(task), payload, queue)
+        except BrokerUnavailable:
+            log.warning("step_not_sent", task=task, queue=queue, job_id=str(payload.job_id))
+
+
+UnitOfWorkFactory = Callable[[], UnitOfWork]
