@@ -1,0 +1,77 @@
+"""Put a new job and its steps into the database, and its first messages behind the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mynah.contracts.states import JobState, StepState
+from mynah.contracts.tasks import StepPayload, TaskContract
+from mynah.db.ids import new_id
+from mynah.db.models import Job, Piece, Step
+from mynah.db.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class PiecePlan:
+    """Text for one engine call and the pause behind it."""
+
+    text: str
+    pause_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """A step to be: steps of one stage run in parallel, stages one after another."""
+
+    contract: TaskContract[StepPayload]
+    queue: str
+    stage: int
+    piece: PiecePlan | None = None
+
+
+def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int) -> None:
+    """Add ``job`` with its steps; release the first ``window`` steps of the first stage.
+
+    The rest is released step by step as steps finish, which keeps long jobs from filling the
+    queue. The caller commits.
+    """
+    job.id = job.id or new_id()
+    job.state = JobState.PENDING
+    job.steps_total = len(plans)
+    uow.jobs.add(job)
+    uow.session.flush()
+    steps = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
+    uow.steps.add_all(steps)
+    uow.session.flush()
+    uow.pieces.add_all(
+        [
+            Piece(
+                step_id=step.id,
+                job_id=job.id,
+                ordinal=step.ordinal,
+                text=plan.piece.text,
+                pause_after_ms=plan.piece.pause_after_ms,
+            )
+            for step, plan in zip(steps, plans, strict=True)
+            if plan.piece is not None
+        ]
+    )
+    for step in [step for step in steps if step.stage == 0][:window]:
+        step.state = StepState.READY
+        uow.steps.mark_sent(step)
+        uow.send_step(step, job)
+
+
+def _build_step(job: Job, plan: StepPlan, ordinal: int) -> Step:
+    return Step(
+        id=new_id(),
+        job_id=job.id,
+        task=plan.contract.name,
+        queue=plan.queue,
+        stage=plan.stage,
+        ordinal=ordinal,
+        state=StepState.WAITING,
+        attempts=0,
+        sent_count=0,
+    )

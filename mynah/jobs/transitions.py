@@ -1,0 +1,84 @@
+"""The moves of a job: finish a step, put it back, complete, fail, cancel.
+
+Every function works inside the caller's transaction, with the job's row locked.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from mynah.contracts.states import OPEN_JOB_STATES, JobState
+from mynah.db.clock import utc_now
+from mynah.db.models import Job, Step
+from mynah.db.unit_of_work import UnitOfWork
+from mynah.errors import Conflict, MynahError
+from mynah.jobs.outcomes import apply_failure
+
+
+def finish_step(uow: UnitOfWork, job: Job, step: Step, token: UUID) -> bool:
+    """Mark a step done and release what follows it. False: the claim is lost, change nothing.
+
+    Completes the job with its last step.
+    """
+    if job.state not in OPEN_JOB_STATES or not uow.steps.finish(step.id, token):
+        return False
+    job.steps_done += 1
+    job.progress = round(job.steps_done / job.steps_total, 4)
+    if job.steps_done == job.steps_total:
+        _end(job, JobState.COMPLETED)
+        return True
+    following = uow.steps.release_next(job.id, step.stage)
+    if following is not None:
+        uow.send_step(following, job)
+    elif not uow.steps.stage_is_open(job.id, step.stage):
+        release_stage(uow, job, step.stage + 1)
+    return True
+
+
+def release_stage(uow: UnitOfWork, job: Job, stage: int) -> None:
+    """Release the steps of a stage whose predecessor is done."""
+    while (step := uow.steps.release_next(job.id, stage)) is not None:
+        uow.send_step(step, job)
+        uow.session.flush()
+
+
+def put_back_step(uow: UnitOfWork, step: Step, token: UUID, delay_s: float, is_free: bool) -> None:
+    """Give a claimed step back; the sweeper sends it after ``delay_s``."""
+    uow.steps.put_back(step.id, token, timedelta(seconds=delay_s), is_free=is_free)
+
+
+def fail_job(uow: UnitOfWork, job: Job, error: MynahError) -> None:
+    """End a job with an error that its owner can read."""
+    if job.state not in OPEN_JOB_STATES:
+        return
+    job.error_code = error.code
+    job.error_message = error.message
+    _stop(uow, job, JobState.FAILED)
+    apply_failure(uow, job, error)
+
+
+def cancel_job(uow: UnitOfWork, job: Job) -> None:
+    """Cancel an open job; running steps notice at their next heartbeat.
+
+    Raises Conflict when the job has ended in another way; cancelling twice is no error.
+    """
+    if job.state == JobState.CANCELLED:
+        return
+    if job.state not in OPEN_JOB_STATES:
+        raise Conflict(f"The job is {job.state} already.", code="job_ended")
+    job.error_code = "cancelled"
+    _stop(uow, job, JobState.CANCELLED)
+    apply_failure(uow, job, MynahError("The job was cancelled.", code="cancelled"))
+
+
+def _stop(uow: UnitOfWork, job: Job, state: JobState) -> None:
+    _end(job, state)
+    uow.steps.cancel_all(job.id)
+    if job.characters and job.usage_period:
+        uow.usage.give_back(job.user_id, job.usage_period, job.characters)
+
+
+def _end(job: Job, state: JobState) -> None:
+    job.state = state
+    job.ended_at = utc_now()
