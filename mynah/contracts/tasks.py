@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -84,7 +84,8 @@ PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, EXPIRE)
 def all_queues(engines: tuple[str, ...]) -> Iterator[str]:
     """Every queue that the contracts use, for the given engine ids."""
     seen: set[str] = set()
-    for contract in (*STEP_CONTRACTS, *PERIODIC_CONTRACTS):
+    contracts: tuple[TaskContract[Any], ...] = (*STEP_CONTRACTS, *PERIODIC_CONTRACTS)
+    for contract in contracts:
         for engine in engines if "{engine}" in contract.queue else ("",):
             for lane in Lane if "{lane}" in contract.queue else (Lane.BATCH,):
                 queue = contract.queue_for(engine, lane)

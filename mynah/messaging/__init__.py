@@ -1,0 +1,1 @@
+"""Celery and Redis: the app, the sender, the consumer. Their only home."""

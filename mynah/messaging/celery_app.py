@@ -1,0 +1,63 @@
+"""The Celery app that senders and workers share, configured from the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.schedules import schedule
+
+from mynah.contracts.tasks import EXPIRE, SWEEP, TaskContract
+from mynah.settings import Settings
+
+EXPIRE_INTERVAL_S = 60.0
+
+
+def make_app(name: str, settings: Settings) -> Celery:
+    """A Celery app. Delivery only: results, retries and truth live in Postgres.
+
+    Messages are acknowledged when a task starts: a killed worker's step comes back by its
+    lease within seconds, not by the visibility timeout, and never twice.
+    """
+    app = Celery(name, broker=settings.redis_url)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_serializer="json",
+        accept_content=["json"],
+        task_create_missing_queues=True,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_soft_shutdown_timeout=8.0,
+        worker_enable_remote_control=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            # queues are read in the order in which a worker lists them: live before batch
+            "queue_order_strategy": "priority",
+            "visibility_timeout": 6 * 3600,
+            "socket_connect_timeout": 2.0,
+            "socket_timeout": 30.0,
+            "health_check_interval": 10,
+            "retry_on_timeout": False,
+        },
+        event_queue_expires=60.0,
+        beat_schedule={
+            "sweep": _periodic(SWEEP, settings.sweep_interval_s),
+            "expire": _periodic(EXPIRE, EXPIRE_INTERVAL_S),
+        },
+        beat_max_loop_interval=max(settings.sweep_interval_s / 2, 0.1),
+    )
+    return app
+
+
+def _periodic(contract: TaskContract[Any], interval_s: float) -> dict[str, Any]:
+    return {
+        "task": contract.name,
+        "schedule": schedule(run_every=interval_s),
+        "kwargs": {},
+        "options": {"queue": contract.queue_for(), "expires": contract.expires_s},
+    }
