@@ -1,0 +1,1 @@
+"""Text before it is spoken: cleaning and cutting into pieces with pauses."""
