@@ -11,6 +11,7 @@ import pytest
 from minio import Minio
 from minio.error import S3Error
 
+from deploy.local.processes import ProcessRecord, group_members
 from tests.parts import PostgresPart, RedisPart, ServiceProcess, SwiftPart, clone_database, wait_for
 
 
