@@ -1,0 +1,1 @@
+"""The audio workers: decode, measure, assemble, encode; and the periodic work."""

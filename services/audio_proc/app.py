@@ -1,0 +1,9 @@
+"""Celery's entry point: ``celery -A services.audio_proc.app worker -Q audio`` and ``beat``."""
+
+from __future__ import annotations
+
+from mynah.jobs.worker import worker_parts
+
+app, context = worker_parts("audio_proc")
+
+from services.audio_proc import tasks  # noqa: E402, F401  (registers the tasks on the app)

@@ -1,0 +1,55 @@
+"""Remove outputs past their retention, work files of ended jobs, and old history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from mynah.contracts.object_keys import work_folder
+from mynah.db.clock import utc_now
+from mynah.jobs.worker import WorkerContext
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+# A worker that was cut off in the middle of an upload may still write for a while.
+WORK_FILES_GRACE = timedelta(seconds=60)
+
+
+def expire(worker: WorkerContext) -> None:
+    """One round of cleaning; bounded, the next round goes on."""
+    outputs = _remove_outputs(worker)
+    works = _remove_work_files(worker)
+    history = _forget_history(worker)
+    if outputs or works or history:
+        log.info("expired", outputs=outputs, work_folders=works, jobs=history)
+
+
+def _remove_outputs(worker: WorkerContext) -> int:
+    with worker.new_uow() as uow:
+        jobs = uow.jobs.outputs_expired(utc_now(), BATCH)
+        for job in jobs:
+            worker.store.delete(str(job.output_key))
+            job.output_key = None
+        uow.commit()
+        return len(jobs)
+
+
+def _remove_work_files(worker: WorkerContext) -> int:
+    with worker.new_uow() as uow:
+        jobs = uow.jobs.with_work_files(utc_now() - WORK_FILES_GRACE, BATCH)
+        for job in jobs:
+            for key in list(worker.store.list(work_folder(job.id))):
+                worker.store.delete(key)
+            job.has_work_files = False
+        uow.commit()
+        return len(jobs)
+
+
+def _forget_history(worker: WorkerContext) -> int:
+    with worker.new_uow() as uow:
+        before = utc_now() - timedelta(days=worker.settings.job_history_days)
+        forgotten = uow.jobs.delete_ended_before(before, BATCH)
+        uow.commit()
+        return forgotten

@@ -1,0 +1,60 @@
+"""The Celery tasks of the audio workers: thin, one line of work each."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mynah.contracts.tasks import (
+    ANALYZE_SAMPLE,
+    ASSEMBLE,
+    EXPIRE,
+    PREPARE_VOICE,
+    PUBLISH_VOICE,
+    SWEEP,
+    NoPayload,
+    StepPayload,
+)
+from mynah.jobs.sweeper import sweep
+from mynah.messaging.consumer import implements
+from services.audio_proc.app import app, context
+from services.audio_proc.retention import expire
+from services.audio_proc.sample_analysis import analyze_sample
+from services.audio_proc.story import assemble_story
+from services.audio_proc.voice_files import prepare_voice, publish_voice
+
+
+@implements(app, ANALYZE_SAMPLE)
+def analyze(payload: StepPayload) -> None:
+    """Decode and measure an uploaded recording."""
+    context().runner.run(payload, partial(analyze_sample, context()))
+
+
+@implements(app, PREPARE_VOICE)
+def prepare(payload: StepPayload) -> None:
+    """Make a voice's reference audio and its recorded MP3."""
+    context().runner.run(payload, partial(prepare_voice, context()))
+
+
+@implements(app, PUBLISH_VOICE)
+def publish(payload: StepPayload) -> None:
+    """Encode a voice's spoken sample and make the voice ready."""
+    context().runner.run(payload, partial(publish_voice, context()))
+
+
+@implements(app, ASSEMBLE)
+def assemble(payload: StepPayload) -> None:
+    """Join a job's segments into its output."""
+    context().runner.run(payload, partial(assemble_story, context()))
+
+
+@implements(app, SWEEP)
+def sweep_lost_work(payload: NoPayload) -> None:  # noqa: ARG001
+    """Send again what nobody works on."""
+    worker = context()
+    sweep(worker.new_uow, worker.broker.queue_depth, worker.settings)
+
+
+@implements(app, EXPIRE)
+def expire_outputs(payload: NoPayload) -> None:  # noqa: ARG001
+    """Remove what has outlived its retention."""
+    expire(context())

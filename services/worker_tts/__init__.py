@@ -1,0 +1,1 @@
+"""The speech workers: they claim pieces, run an engine and store segments."""

@@ -1,0 +1,33 @@
+"""The Celery tasks of the speech workers: thin, one line of work each."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+
+from mynah.contracts.tasks import BUILD_PROFILE, SYNTHESIZE, StepPayload
+from mynah.messaging.consumer import implements
+from services.worker_tts.app import app, context
+from services.worker_tts.engine_host import EngineHost
+from services.worker_tts.profile_building import build_profile
+from services.worker_tts.profile_cache import ProfileCache
+from services.worker_tts.synthesis import Speaker, speak_piece
+
+
+@lru_cache(maxsize=1)
+def speaker() -> Speaker:
+    """This process's engines and profiles; a forked child makes its own on first use."""
+    worker = context()
+    cache = ProfileCache(worker.settings.profile_cache_size, worker.settings.profile_cache_mib)
+    return Speaker(worker, EngineHost(), cache)
+
+
+@implements(app, SYNTHESIZE)
+def synthesize(payload: StepPayload) -> None:
+    """Speak one piece."""
+    context().runner.run(payload, partial(speak_piece, speaker()))
+
+
+@implements(app, BUILD_PROFILE)
+def make_profile(payload: StepPayload) -> None:
+    """Make an engine's profile of a voice and speak its sample."""
+    context().runner.run(payload, partial(build_profile, speaker()))
