@@ -1,0 +1,1 @@
+"""The services: gateway, speech workers, audio workers. They never import each other."""
