@@ -92,44 +92,36 @@ def start(command: Command, log: Path) -> subprocess.Popen[bytes]:
 
 
 def stop_groups(stops: Mapping[ProcessRecord, signal.Signals], grace_s: float) -> None:
-    """Stop process groups together: each its own signal, then SIGKILL after the grace period.
+    """Stop process groups side by side: first in an orderly way, then by force.
 
-    Groups are given by the record of their leader, which may be dead already: what it left
-    behind is stopped all the same.
+    The leader of each group gets its signal and the time to stop its own children as it
+    thinks right. What is left when it is gone, or after the grace period, is killed. A leader
+    may be dead already.
     """
     for record, stop_signal in stops.items():
-        signal_group(record, stop_signal)
+        if record.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(record.pid, stop_signal)
     deadline = time.monotonic() + grace_s
-    remaining = list(stops)
-    while remaining and time.monotonic() < deadline:
-        remaining = [record for record in remaining if group_members(record)]
-        if remaining:
-            time.sleep(_POLL_S)
-    for record in remaining:
-        signal_group(record, signal.SIGKILL)
-        wait_until_gone(record, timeout_s=5.0)
+    while any(record.is_alive() for record in stops) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    for record in stops:
+        kill_group(record)
 
 
-def stop_group(record: ProcessRecord, stop_signal: signal.Signals, grace_s: float) -> None:
-    """Stop one process group; see :func:`stop_groups`."""
-    stop_groups({record: stop_signal}, grace_s)
+def kill_group(record: ProcessRecord) -> None:
+    """Kill every process of a group and wait until none is left.
 
-
-def wait_until_gone(record: ProcessRecord, timeout_s: float) -> bool:
-    """Wait until no process of the group is left; tell whether that happened."""
-    deadline = time.monotonic() + timeout_s
+    Raises:
+        TimeoutError: the kernel does not let go of one.
+    """
+    deadline = time.monotonic() + 10.0
     while group_members(record):
         if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
-
-
-def signal_group(record: ProcessRecord, which: signal.Signals) -> None:
-    """Send a signal to every process of a group that is still the recorded one."""
-    if group_members(record):
+            raise TimeoutError(f"process group {record.pid} survives SIGKILL")
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(record.pid, which)
+            os.killpg(record.pid, signal.SIGKILL)
+        time.sleep(_POLL_S)
 
 
 def group_members(record: ProcessRecord) -> list[int]:

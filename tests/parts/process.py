@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -95,22 +94,24 @@ class ServiceProcess:
             time.sleep(0.02)
 
     def stop(self, grace_s: float = 10.0) -> None:
-        """Ask the whole group to stop; what is left after the grace period is killed."""
-        self._end(self.command.stop_signal, grace_s)
+        """Ask the process to stop; what is left of its group after the grace period is killed."""
+        if self._record is not None:
+            processes.stop_groups({self._record: self.command.stop_signal}, grace_s)
+        self._reap()
 
     def kill(self) -> None:
         """Kill the whole group with SIGKILL, as a crash of the machine would."""
-        self._end(signal.SIGKILL, grace_s=10.0)
+        if self._record is not None:
+            processes.kill_group(self._record)
+        self._reap()
 
     def log_tail(self, lines: int = 40) -> str:
         """Return the last lines that the process wrote."""
         return processes.tail(self.log, lines)
 
-    def _end(self, which: signal.Signals, grace_s: float) -> None:
-        if self._process is None or self._record is None:
-            return
-        processes.stop_group(self._record, which, grace_s)
-        self._process.wait(timeout=10)
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.wait(timeout=10)
         self._record = None
 
     def __enter__(self) -> Self:
