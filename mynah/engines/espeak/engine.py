@@ -1,0 +1,110 @@
+"""EspeakEngine: the engine of the catalog's ``espeak`` row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mynah.audio.waveform import Samples, Waveform
+from mynah.engines.base import EngineInfo, Profile, SynthesisSettings
+from mynah.engines.catalog import ESPEAK, resolve_language
+from mynah.engines.espeak import library
+from mynah.engines.espeak.languages import LANGUAGES
+from mynah.engines.espeak.spoken_text import clean_text, nothing_to_speak
+from mynah.errors import EngineFailed, InvalidRequest, NotFound
+
+_SILENCE_PEAK = 1e-3  # -60 dBFS: a text that stays below it gave no speech
+
+
+class EspeakEngine:
+    """eSpeak NG, plain or shaped after a profile. Safe to call from several threads."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """The engine's catalog row."""
+        return ESPEAK
+
+    def builtin_profile(self, name: str, language: str) -> Profile:
+        """The profile of eSpeak's voice ``name``, ``en-us`` or ``en-us+f3``.
+
+        ``language`` is what it will read; a German voice may read English. Raises NotFound,
+        InvalidRequest (``unsupported_language``).
+        """
+        tag, _, variant = name.partition("+")
+        if tag not in LANGUAGES or (variant and variant not in library.load_variant_names()):
+            raise NotFound(f"eSpeak NG has no voice {name!r}.", code="voice_not_found")
+        return Profile(
+            engine=ESPEAK.id,
+            version=ESPEAK.version,
+            language=resolve_language(ESPEAK, language),
+            meta={"variant": variant},
+        )
+
+    def prepare_profile(self, samples: Sequence[Waveform], language: str) -> Profile:
+        """Cloning follows; until then only built-in voices speak."""
+        raise EngineFailed("eSpeak NG cannot shape its speech after samples yet.")
+
+    def synthesize(
+        self, text: str, profile: Profile, settings: SynthesisSettings
+    ) -> Iterator[Waveform]:
+        """Speak ``text`` (at most 600 characters) at 22 050 Hz.
+
+        Raises InvalidRequest (``wrong_profile``, ``nothing_to_speak``), TextTooLong at the
+        call; ``nothing_to_speak``, EngineFailed and EngineUnavailable while iterating.
+        """
+        if profile.engine != ESPEAK.id or profile.version != ESPEAK.version:
+            raise InvalidRequest(
+                f"The profile was made by {profile.engine} {profile.version}, "
+                f"not by {ESPEAK.id} {ESPEAK.version}.",
+                code="wrong_profile",
+            )
+        utterance = _plan(clean_text(text, ESPEAK.max_piece_characters), profile, settings)
+        return _iter_plain(utterance, settings.volume)
+
+    def close(self) -> None:
+        """Unload the library."""
+        library.release()
+
+
+def _plan(text: str, profile: Profile, settings: SynthesisSettings) -> library.Utterance:
+    """Map the neutral settings to eSpeak's parameters.
+
+    Lively speech has a wide pitch range: 20 at stability 1, 80 at 0; style adds up to 20.
+    """
+    voice, _ = LANGUAGES[profile.language]
+    variant = profile.meta.get("variant")
+    pitch_range = 50 + 60 * (0.5 - settings.stability) + 20 * settings.style
+    return library.Utterance(
+        text=text,
+        voice=f"{voice}+{variant}" if variant else voice,
+        rate_wpm=round(library.NORMAL_RATE_WPM * settings.rate),
+        pitch=int(np.clip(round(50 + settings.pitch_semitones * 50 / 12), 0, 99)),
+        pitch_range=int(np.clip(round(pitch_range), 0, 99)),
+        seed=settings.seed,
+    )
+
+
+def _iter_plain(utterance: library.Utterance, volume: float) -> Iterator[Waveform]:
+    """eSpeak's speech as it is. Silence before the first sound waits until there is one."""
+    waiting: list[Waveform] = []
+    has_spoken = False
+    for block in library.iter_blocks(utterance):
+        waveform = Waveform.from_int16(block, library.SAMPLE_RATE)
+        has_spoken = has_spoken or float(np.abs(waveform.samples).max()) > _SILENCE_PEAK
+        waiting.append(Waveform(_scale(waveform.samples, volume), library.SAMPLE_RATE))
+        if has_spoken:
+            yield from waiting
+            waiting.clear()
+    if not has_spoken:
+        raise nothing_to_speak()
+
+
+def _scale(samples: Samples, volume: float) -> Samples:
+    """``samples`` times ``volume``, bent below full scale above 0.8 rather than clipped."""
+    if volume == 1.0:
+        return samples
+    scaled = samples * np.float32(volume)
+    excess = np.maximum(np.abs(scaled) - np.float32(0.8), 0)
+    bent = np.sign(scaled) * (np.float32(0.8) + np.float32(0.2) * np.tanh(excess * 5))
+    return np.where(excess > 0, bent, scaled).astype(np.float32)
