@@ -1,0 +1,27 @@
+"""A database and a runner for the tests of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mynah.jobs.claims import LeaseKeeper
+from mynah.jobs.runner import StepRunner
+from tests.factories import Database, open_database
+
+
+@pytest.fixture
+def database(fresh_database: str) -> Iterator[Database]:
+    database, close = open_database(
+        fresh_database, lease_s=0.6, heartbeat_s=0.1, resend_after_s=0.1, max_attempts=3
+    )
+    yield database
+    close()
+
+
+@pytest.fixture
+def runner(database: Database) -> StepRunner:
+    settings = database.settings
+    keeper = LeaseKeeper(database.new_uow, settings.lease_s, settings.heartbeat_s)
+    return StepRunner(database.new_uow, keeper, settings)
