@@ -16,12 +16,13 @@ PORT ?=
 PG_PORT ?=
 REDIS_PORT ?=
 FLOWER_PORT ?=
-ports = $(if $(PORT),--port $(PORT)) $(if $(PG_PORT),--pg-port $(PG_PORT)) \
-	$(if $(REDIS_PORT),--redis-port $(REDIS_PORT)) $(if $(FLOWER_PORT),--flower-port $(FLOWER_PORT))
+ports = $(if $(PORT),--gateway-port=$(PORT)) $(if $(PG_PORT),--postgres-port=$(PG_PORT)) \
+	$(if $(REDIS_PORT),--redis-port=$(REDIS_PORT)) $(if $(FLOWER_PORT),--flower-port=$(FLOWER_PORT))
 
 # Which part's log to show, and what else to hand to pytest or the benchmarks.
 PART ?=
 ARGS ?=
+DATA ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down restart status logs check test bench lock clean
@@ -41,7 +42,7 @@ up: setup ## start the local stack (PORT=8000 PG_PORT=55432 REDIS_PORT=56379 FLO
 down: setup ## stop the local stack
 	@$(LOCAL) down
 
-restart: setup ## restart one part of the stack (PART=gateway)
+restart: setup ## restart the services, or one part (PART=gateway)
 	@$(LOCAL) restart $(PART)
 
 status: setup ## show what runs
@@ -69,6 +70,6 @@ bench: ## run the benchmarks
 lock: setup ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	@deploy/local/lock.sh $(ARGS)
 
-clean: ## stop the stack; remove environments, caches and local data
-	@if [ -x $(PY) ]; then $(LOCAL) down --remove-data; fi
+clean: ## stop the stack, remove environments and caches (DATA=yes: all stored voices too)
+	@if [ -x $(PY) ]; then $(LOCAL) down $(if $(filter yes,$(DATA)),--remove-data); fi
 	rm -rf .venv .venv-swift .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -43,14 +43,10 @@ def is_reachable_by_others(path: Path) -> bool:
 def choose_folder(home: Path, name: str, account: Account | None) -> Path:
     """Return the folder ``name`` for an account: inside ``home`` if the account can get there.
 
-    ``home`` itself is opened for passing through (not for listing); where one of its parents
-    is closed, a folder under :data:`SYSTEM_FOLDER` that belongs to this ``home`` is used.
+    Where a parent of ``home`` is closed to it, a folder under :data:`SYSTEM_FOLDER` that
+    belongs to this ``home`` is used.
     """
-    home = home.resolve()
-    if account is None:
-        return home / name
-    if is_reachable_by_others(home.parent):
-        home.chmod(0o711)
+    if account is None or is_reachable_by_others(home.resolve().parent):
         return home / name
     return system_folder(home) / name
 
@@ -61,8 +57,14 @@ def system_folder(home: Path) -> Path:
 
 
 def make_private_folder(path: Path, account: Account | None) -> None:
-    """Create a folder that only ``account`` (or the caller) may enter; parents stay passable."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Create a folder that only ``account`` (or the caller) may enter.
+
+    For another account the parent is opened for passing through, not for listing.
+    """
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir(mode=0o711)
     path.mkdir(mode=0o700, exist_ok=True)
     if account is not None:
+        path.parent.chmod(stat.S_IMODE(path.parent.stat().st_mode) | stat.S_IXOTH)
         os.chown(path, account.user_id, account.group_id)

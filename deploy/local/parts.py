@@ -1,0 +1,175 @@
+"""The parts of the stack, as data: what runs, how it is started and when it is ready."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from deploy.local.environment import ROOT, StackEnvironment
+from deploy.local.ports import HOST
+from deploy.local.processes import Command
+
+_GATEWAY_WORKERS = 2
+_GATEWAY_THREADS = 8
+
+_CORES = os.cpu_count() or 1
+
+_TTS_APP = "services.worker_tts.app"
+_AUDIO_APP = "services.audio_proc.app"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One start of a part: since when it runs, and where its output of this start begins."""
+
+    log: Path
+    log_offset: int
+    age_s: float
+
+
+class Readiness(Protocol):
+    """Tells whether a part that runs does its work yet."""
+
+    def __call__(self, launch: Launch) -> bool:
+        """Answer within about a second."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A long-running process of the stack."""
+
+    name: str
+    build_command: Callable[[], Command]
+    is_ready: Readiness
+    is_essential: bool = True
+
+
+@dataclass(frozen=True)
+class StackParts:
+    """What the supervisor runs: servers, then the migration once, then the services."""
+
+    servers: list[Part]
+    migration: Command
+    services: list[Part]
+
+
+def build_parts(environment: StackEnvironment) -> StackParts:
+    """Return the parts of a stack. Nothing is started or created."""
+    return StackParts(
+        servers=[_redis(environment), _postgres(environment)],
+        migration=_python(environment, "services.api.manage", "migrate"),
+        services=[
+            _gateway(environment),
+            # Live pools help with batch work when no live work waits: queues in order.
+            _worker(environment, "tts-live", _TTS_APP, "tts.espeak.live,tts.espeak.batch", 1),
+            _worker(environment, "tts-batch", _TTS_APP, "tts.espeak.batch", max(1, _CORES - 1)),
+            _worker(environment, "audio", _AUDIO_APP, "audio", 2),
+            _worker(environment, "maintenance", _AUDIO_APP, "maintenance", None),
+            _beat(environment),
+            _flower(environment),
+        ],
+    )
+
+
+def _postgres(environment: StackEnvironment) -> Part:
+    server = environment.postgres()
+
+    def build_command() -> Command:
+        server.initialise()
+        return server.command()
+
+    return Part("postgres", build_command, lambda _: server.is_ready())
+
+
+def _redis(environment: StackEnvironment) -> Part:
+    server = environment.redis()
+
+    def build_command() -> Command:
+        server.initialise()
+        return server.command()
+
+    return Part("redis", build_command, lambda _: server.is_ready())
+
+
+def _gateway(environment: StackEnvironment) -> Part:
+    command = _python(
+        environment,
+        "gunicorn",
+        *("--bind", f"{HOST}:{environment.ports.gateway}"),
+        *("--worker-class", "gthread"),
+        *("--workers", str(_GATEWAY_WORKERS), "--threads", str(_GATEWAY_THREADS)),
+        *("--graceful-timeout", "5", "--no-control-socket"),
+        "services.api.wsgi:app",
+    )
+    return Part("gateway", lambda: command, lambda _: answers(f"{environment.api_url}/ready"))
+
+
+def _worker(
+    environment: StackEnvironment, name: str, app: str, queues: str, processes: int | None
+) -> Part:
+    """Return a worker pool; without a number of processes it works in its own (``solo``)."""
+    pool = ["-P", "solo"] if processes is None else ["-P", "prefork", "-c", str(processes)]
+    command = _python(
+        environment,
+        "celery",
+        *("-A", app, "worker", "-n", f"{name}@%h", "-Q", queues, *pool),
+        *("-E", "--disable-prefetch", "--without-mingle", "--without-gossip"),
+    )
+    return Part(name, lambda: command, says(rf"{name}@\S+ ready"))
+
+
+def _beat(environment: StackEnvironment) -> Part:
+    schedule = environment.layout.run / "beat-schedule"
+    command = _python(environment, "celery", "-A", _AUDIO_APP, "beat", "--schedule", str(schedule))
+    return Part("beat", lambda: command, says("beat: Starting"))
+
+
+def _flower(environment: StackEnvironment) -> Part:
+    command = _python(
+        environment,
+        "celery",
+        *("-A", _AUDIO_APP, "flower", f"--address={HOST}"),
+        f"--port={environment.ports.flower}",
+    )
+    is_ready = f"{environment.flower_url}/healthcheck"
+    return Part("flower", lambda: command, lambda _: answers(is_ready), is_essential=False)
+
+
+def _python(environment: StackEnvironment, module: str, *arguments: str) -> Command:
+    argv = [sys.executable, "-m", module, *arguments]
+    return Command(argv, environment.variables(), folder=ROOT, stop_signal=signal.SIGTERM)
+
+
+def answers(url: str) -> bool:
+    """Tell whether an address answers with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as response:  # noqa: S310 - our own address
+            return bool(response.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def says(pattern: str, patience_s: float = 20.0) -> Readiness:
+    """Return a check for a line in the log.
+
+    A log level that hides the line must not hold up the stack: whoever lives for
+    ``patience_s`` counts as ready.
+    """
+    expression = re.compile(pattern.encode())
+
+    def is_ready(launch: Launch) -> bool:
+        if launch.age_s > patience_s:
+            return True
+        with launch.log.open("rb") as file:
+            file.seek(launch.log_offset)
+            return expression.search(file.read()) is not None
+
+    return is_ready
