@@ -51,8 +51,14 @@ class Waveform:
         return Waveform(self.samples.mean(axis=0, dtype=np.float32), self.sample_rate)
 
     def to_int16(self) -> npt.NDArray[np.int16]:
-        """Samples as int16, clipped; same shape."""
-        return (np.clip(self.samples, -1.0, 1.0) * 32767.0).round().astype(np.int16)
+        """Samples as int16, clipped; same shape. The exact inverse of ``from_int16``."""
+        scaled = np.rint(self.samples * np.float32(32768.0))
+        pcm: npt.NDArray[np.int16] = np.clip(scaled, -32768.0, 32767.0).astype(np.int16)
+        return pcm
+
+    def to_pcm16(self) -> bytes:
+        """Samples as little-endian int16, channels interleaved: the form files and wires take."""
+        return self.to_int16().T.astype("<i2", order="C", copy=False).tobytes()
 
     @staticmethod
     def from_int16(samples: npt.NDArray[np.int16], sample_rate: int) -> Waveform:
