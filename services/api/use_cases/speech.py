@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -44,7 +44,7 @@ class SpeechOrder:
     output_format: OutputFormat = OutputFormat.MP3
     quality: QualityTier = QualityTier.STANDARD
     bitrate_kbps: int | None = None
-    voice_settings: VoiceSettings = VoiceSettings()
+    voice_settings: VoiceSettings = field(default_factory=VoiceSettings)
     title: str | None = None
     seed: int | None = None
 

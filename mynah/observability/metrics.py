@@ -1,0 +1,77 @@
+"""Prometheus metrics of all services.
+
+With ``PROMETHEUS_MULTIPROC_DIR`` set, the processes that share the folder are shown as one;
+without it each process shows its own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+_WORK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+HTTP_REQUESTS = Counter(
+    "mynah_http_requests_total", "Requests answered.", ["method", "route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "mynah_http_request_seconds", "Time to answer.", ["method", "route"], buckets=_HTTP_BUCKETS
+)
+UPLOAD_BYTES = Counter("mynah_upload_bytes_total", "Bytes of uploaded recordings and bundles.")
+STEPS = Counter("mynah_steps_total", "Steps that ended in a worker.", ["task", "outcome"])
+SYNTHESIS_SECONDS = Histogram(
+    "mynah_synthesis_seconds", "Time an engine took per piece.", ["engine"], buckets=_WORK_BUCKETS
+)
+ENCODE_SECONDS = Histogram(
+    "mynah_encode_seconds", "Time an encoder took per file.", ["format"], buckets=_WORK_BUCKETS
+)
+AUDIO_SECONDS = Counter("mynah_audio_seconds_total", "Seconds of audio spoken.", ["engine"])
+OUTPUT_BYTES = Counter("mynah_output_bytes_total", "Bytes of finished files.", ["format"])
+SAVED_BYTES = Counter("mynah_bytes_saved_total", "Bytes saved against CD-quality WAV.")
+PROFILE_CACHE = Counter("mynah_profile_cache_total", "Uses of the profile cache.", ["result"])
+PROFILE_CACHE_BYTES = Gauge(
+    "mynah_profile_cache_bytes", "Memory of cached profiles.", multiprocess_mode="livesum"
+)
+
+
+def render_metrics(*collectors: Collector) -> bytes:
+    """The text that Prometheus reads: this process's or folder's metrics and ``collectors``'."""
+    text = generate_latest(_registry())
+    if collectors:
+        extra = CollectorRegistry(auto_describe=False)
+        for collector in collectors:
+            extra.register(collector)
+        text += generate_latest(extra)
+    return text
+
+
+def serve_metrics(port: int) -> None:
+    """Serve a worker's own metrics on ``port``, for containers; 0 = nothing."""
+    if port:
+        start_http_server(port, registry=_registry())
+
+
+def forget_process(pid: int) -> None:
+    """Drop the live gauges of a process that ended."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _registry() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry(auto_describe=False)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
