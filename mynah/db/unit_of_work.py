@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from mynah.contracts.tasks import StepPayload, TaskSender, step_contract
@@ -60,6 +61,11 @@ class UnitOfWork:
             finally:
                 if error is not None:
                     raise error
+
+    def ping(self) -> None:
+        """Raises DatabaseUnavailable when the database does not answer."""
+        with translated_errors():
+            self.session.execute(text("SELECT 1"))
 
     def send_step(self, step: Step, job: Job) -> None:
         """Queue the step's message for after the commit."""

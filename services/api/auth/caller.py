@@ -1,0 +1,103 @@
+"""The caller of a request: found from its credentials, checked for a scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
+from uuid import UUID
+
+import structlog
+from flask import g, request
+
+from mynah.contracts.object_keys import Origin
+from mynah.db.clock import utc_now
+from mynah.db.models import User
+from mynah.errors import NotAuthenticated, PermissionDenied
+from services.api.auth.api_keys import KEY_START, hash_key
+from services.api.auth.scopes import scopes_of_role
+from services.api.auth.tokens import read_token
+from services.api.bootstrap import Container, current_container
+
+LAST_USED_PRECISION = timedelta(minutes=1)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An account in this request; ``key_id`` when it came with an API key."""
+
+    user_id: UUID
+    role: str
+    scopes: frozenset[str]
+    origin: Origin
+    key_id: UUID | None = None
+
+
+def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a resource's method run for callers with ``scope`` only."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if scope not in current_caller().scopes:
+                raise PermissionDenied(f"This needs the scope {scope}.", code="missing_scope")
+            return method(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def current_caller() -> Caller:
+    """The caller, read once per request. Raises NotAuthenticated."""
+    if "caller" not in g:
+        g.caller = _authenticate(current_container())
+        structlog.contextvars.bind_contextvars(user_id=str(g.caller.user_id))
+    return cast(Caller, g.caller)
+
+
+def _authenticate(container: Container) -> Caller:
+    key = request.headers.get("X-API-Key", "")
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    if not key and scheme.lower() == "bearer":
+        if not bearer.startswith(KEY_START):
+            return _caller_of_token(container, bearer.strip())
+        key = bearer.strip()
+    if not key:
+        raise NotAuthenticated("Send an access token or an API key.")
+    return _caller_of_key(container, key)
+
+
+def _caller_of_token(container: Container, encoded: str) -> Caller:
+    token = read_token(container.settings, encoded, "access")
+    with container.new_uow() as uow:
+        user = uow.users.get(token.user_id)
+    if user is None or not user.is_active:
+        raise NotAuthenticated("The account is not active.", code="account_inactive")
+    return Caller(user.id, user.role, scopes_of_role(user.role), "user")
+
+
+def _caller_of_key(container: Container, key: str) -> Caller:
+    now = utc_now()
+    with container.new_uow() as uow:
+        found = uow.api_keys.with_user(hash_key(key))
+        if found is None:
+            raise NotAuthenticated("The API key is not valid.", code="invalid_api_key")
+        api_key, user = found
+        is_over = api_key.expires_at is not None and api_key.expires_at <= now
+        if api_key.revoked_at is not None or is_over or not user.is_active:
+            raise NotAuthenticated("The API key is not valid any more.", code="invalid_api_key")
+        if api_key.last_used_at is None or now - api_key.last_used_at > LAST_USED_PRECISION:
+            api_key.last_used_at = now
+            uow.commit()
+        return _caller_with_key(user, api_key.id, api_key.scopes)
+
+
+def _caller_with_key(user: User, key_id: UUID, scopes: list[str]) -> Caller:
+    allowed = scopes_of_role(user.role) & frozenset(scopes)
+    return Caller(user.id, user.role, allowed, "app", key_id)

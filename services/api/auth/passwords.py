@@ -1,0 +1,24 @@
+"""Password hashes: Argon2id with the library's current parameters."""
+
+from __future__ import annotations
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+_hasher = PasswordHasher()
+# Checked for unknown accounts, so that they take as long to refuse as known ones.
+_NOBODY = _hasher.hash("nobody has this password")
+
+
+def hash_password(password: str) -> str:
+    """A salted hash to store."""
+    return _hasher.hash(password)
+
+
+def is_password(stored_hash: str | None, password: str) -> bool:
+    """Whether the password fits; takes as long for an account that does not exist (None)."""
+    try:
+        fits = _hasher.verify(stored_hash or _NOBODY, password)
+    except (VerificationError, InvalidHashError):
+        return False
+    return fits and stored_hash is not None

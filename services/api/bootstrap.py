@@ -1,0 +1,53 @@
+"""The composition root: every part that the gateway uses, put together once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from mynah.db.connection import connect, make_session_factory
+from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from mynah.messaging.celery_app import make_app
+from mynah.messaging.sender import Broker, CelerySender
+from mynah.settings import Settings
+from mynah.storage.factory import open_store
+from mynah.storage.local import LocalObjectStore
+from mynah.storage.minio import MinioObjectStore
+
+EXTENSION = "mynah"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The gateway's parts; nothing connects before its first use."""
+
+    settings: Settings
+    new_uow: UnitOfWorkFactory
+    store: LocalObjectStore | MinioObjectStore
+    broker: Broker
+
+    def ping_database(self) -> None:
+        """Raises DatabaseUnavailable when the database does not answer."""
+        with self.new_uow() as uow:
+            uow.ping()
+
+
+def build_container(settings: Settings) -> Container:
+    """Compose the parts. Raises ValueError without a JWT secret."""
+    if len(settings.jwt_secret.get_secret_value()) < 32:
+        raise ValueError("MYNAH_JWT_SECRET must be set to at least 32 characters")
+    session_factory = make_session_factory(connect(settings))
+    sender = CelerySender(make_app("api", settings))
+    return Container(
+        settings=settings,
+        new_uow=lambda: UnitOfWork(session_factory, sender),
+        store=open_store(settings),
+        broker=Broker(settings),
+    )
+
+
+def current_container() -> Container:
+    """The container of the app that handles this request."""
+    return cast(Container, current_app.extensions[EXTENSION])

@@ -1,0 +1,91 @@
+"""The one mapping from errors to HTTP answers, and the one error body."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from mynah.errors import MynahError
+
+log = structlog.get_logger(__name__)
+
+UNAVAILABLE_RETRY_S = 2
+RATE_LIMIT_RETRY_S = 60
+
+_CODES = {
+    400: "bad_request",
+    404: "route_not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    422: "invalid_request",
+    429: "rate_limited",
+}
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Answer every error in the one body."""
+    app.register_error_handler(MynahError, _answer_mynah_error)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(Exception, _answer_crash)
+
+
+def error_response(
+    status: int,
+    message: str,
+    error_code: str,
+    errors: dict[str, Any] | None = None,
+    retry_after_s: int | None = None,
+) -> Response:
+    """The error body: flask-smorest's fields and ``detail``, ``error_code``, ``request_id``."""
+    body: dict[str, Any] = {
+        "code": status,
+        "status": HTTPStatus(status).phrase,
+        "message": message,
+        "detail": message,
+        "error_code": error_code,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id", ""),
+    }
+    if errors:
+        body["errors"] = errors
+    response = jsonify(body)
+    response.status_code = status
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(retry_after_s)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="mynah"'
+    return response
+
+
+def _answer_mynah_error(error: MynahError) -> Response:
+    if error.status >= 500:
+        log.warning("request_failed", error_code=error.code, exc_info=error.__cause__)
+    retry_after_s = error.retry_after_s
+    if retry_after_s is None and error.retryable:
+        retry_after_s = UNAVAILABLE_RETRY_S
+    return error_response(error.status, error.message, error.code, error.fields, retry_after_s)
+
+
+def _answer_http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if error.response is not None or status < 400:  # a redirect, or an answer made elsewhere
+        return Response.force_type(error.get_response())
+    data = getattr(error, "data", None) or {}  # webargs and flask-smorest put details here
+    errors = data.get("errors") or data.get("messages")
+    message = data.get("message") or error.description or HTTPStatus(status).phrase
+    retry_after_s = RATE_LIMIT_RETRY_S if status == HTTPStatus.TOO_MANY_REQUESTS else None
+    code = _CODES.get(status, HTTPStatus(status).name.lower())
+    response = error_response(status, message, code, errors, retry_after_s)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = getattr(error, "valid_methods", None)
+        response.headers["Allow"] = ", ".join(sorted(allowed or []))
+    return response
+
+
+def _answer_crash(error: Exception) -> Response:
+    log.error("request_crashed", exc_info=error)
+    return error_response(500, "Something went wrong on our side.", "internal_error")
