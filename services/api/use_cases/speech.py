@@ -211,3 +211,10 @@ def _plan_steps(info: EngineInfo, lane: Lane, pieces: list[TextPiece]) -> list[S
         for piece in pieces
     ]
     return [*plans, StepPlan(ASSEMBLE, ASSEMBLE.queue_for(), 1)]
+
+
+def output_filename(job: Job) -> str:
+    """The name under which a browser saves a job's output."""
+    title = str(job.request.get("title") or f"speech-{job.id}")
+    safe = "".join(character for character in title if character not in '/\\:*?"<>|\r\n')
+    return f"{safe.strip() or job.id}.{job.output_format}"

@@ -1,0 +1,107 @@
+"""The gateway's Flask app."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_smorest import Api
+
+import mynah
+from mynah.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from services.api.bootstrap import EXTENSION, Container
+from services.api.errors import register_error_handlers
+from services.api.guards import register_guards
+from services.api.rate_limits import register_rate_limits
+from services.api.resources import BLUEPRINTS, PLAIN_BLUEPRINTS
+from services.api.schemas.common import ErrorSchema
+
+log = structlog.get_logger("gateway")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+
+
+class GatewayApi(Api):  # type: ignore[misc]
+    """flask-smorest's API with this gateway's error body."""
+
+    ERROR_SCHEMA = ErrorSchema
+
+
+def create_app(container: Container) -> Flask:
+    """Build the app around its parts."""
+    app = Flask("services.api", static_folder=None)
+    app.extensions[EXTENSION] = container
+    app.config.update(_openapi_config(container.settings.public_url))
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    _register_request_context(app)
+    register_guards(app)
+    register_rate_limits(app, container.settings)
+    api = GatewayApi(app)
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    for plain in PLAIN_BLUEPRINTS:
+        app.register_blueprint(plain)
+    register_error_handlers(app)
+    return app
+
+
+def _openapi_config(public_url: str) -> dict[str, Any]:
+    schemes = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    return {
+        "API_TITLE": "Mynah",
+        "API_VERSION": mynah.__version__,
+        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_URL_PREFIX": "/",
+        "OPENAPI_JSON_PATH": "openapi.json",
+        "API_SPEC_OPTIONS": {
+            "info": {"description": "A recording becomes a voice, a text becomes speech."},
+            "servers": [{"url": public_url}],
+            "components": {"securitySchemes": schemes},
+        },
+        # an upload's form fields; its files are limited on their own
+        "MAX_FORM_MEMORY_SIZE": 1024 * 1024,
+        "MAX_FORM_PARTS": 200,
+    }
+
+
+def _register_request_context(app: Flask) -> None:
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-ID", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def _end(response: Response) -> Response:
+    context = structlog.contextvars.get_contextvars()
+    response.headers["X-Request-ID"] = context.get("request_id", "")
+    response.headers.update(_SECURITY_HEADERS)
+    route = request.url_rule.rule if request.url_rule else "unmatched"
+    seconds = time.perf_counter() - g.started
+    HTTP_REQUESTS.labels(request.method, route, str(response.status_code)).inc()
+    HTTP_SECONDS.labels(request.method, route).observe(seconds)
+    log.info(
+        "request",
+        method=request.method,
+        route=route,
+        status=response.status_code,
+        duration_ms=round(seconds * 1000, 2),
+    )
+    return response

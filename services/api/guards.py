@@ -1,0 +1,83 @@
+"""What is refused before a resource sees it: bodies, texts and addresses that cannot be right."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Flask, request
+from werkzeug.exceptions import BadRequest
+
+from mynah.errors import InvalidRequest, PayloadTooLarge
+from services.api.bootstrap import current_container
+
+MAX_JSON_BYTES = 2 * 1024 * 1024
+MAX_JSON_DEPTH = 32
+MAX_QUERY_BYTES = 8 * 1024
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def register_guards(app: Flask) -> None:
+    """Check every request before it is handled."""
+    app.before_request(_check_address)
+    app.before_request(_check_size)
+    app.before_request(_check_json)
+
+
+def _check_address() -> None:
+    raw = request.environ.get("QUERY_STRING", "")
+    if len(raw) > MAX_QUERY_BYTES:
+        raise PayloadTooLarge("The query is too long.")
+    for text in (request.path, raw):
+        _decode(unquote_to_bytes(text.encode("utf-8", "surrogateescape")), "address")
+    if any(_is_unspeakable(value) for values in request.args.listvalues() for value in values):
+        raise InvalidRequest("The address holds NUL.", code="invalid_text")
+    if "\x00" in request.path:
+        raise InvalidRequest("The address holds NUL.", code="invalid_text")
+
+
+def _check_size() -> None:
+    settings = current_container().settings
+    is_upload = (request.mimetype or "").startswith("multipart/")
+    limit = max(settings.max_upload_bytes, settings.max_import_bytes) if is_upload else MAX_JSON_BYTES
+    if request.content_length is not None and request.content_length > limit:
+        raise PayloadTooLarge(f"The request is larger than {limit} bytes.")
+    request.max_content_length = limit  # for bodies that do not say how long they are
+
+
+def _check_json() -> None:
+    if not request.is_json:
+        return
+    text = _decode(request.get_data(cache=True), "body")
+    try:
+        document = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON.") from None
+    _check_document(document, 0)
+
+
+def _check_document(document: Any, depth: int) -> None:
+    if depth > MAX_JSON_DEPTH:
+        raise InvalidRequest("The body is nested too deeply.", code="nested_too_deeply")
+    if isinstance(document, str) and _is_unspeakable(document):
+        raise InvalidRequest("A text holds NUL or lone surrogates.", code="invalid_text")
+    if isinstance(document, dict):
+        for key, value in document.items():
+            _check_document(key, depth + 1)
+            _check_document(value, depth + 1)
+    elif isinstance(document, list):
+        for value in document:
+            _check_document(value, depth + 1)
+
+
+def _is_unspeakable(text: str) -> bool:
+    return "\x00" in text or _LONE_SURROGATE.search(text) is not None
+
+
+def _decode(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest(f"The {where} is not valid UTF-8.") from None

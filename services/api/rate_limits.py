@@ -1,0 +1,43 @@
+"""Rate limits per caller, counted in Redis; without Redis each process counts for itself."""
+
+from __future__ import annotations
+
+from flask import Flask, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+from mynah.settings import Settings
+from services.api.auth.api_keys import hash_key
+
+_CREDENTIAL_PATHS = ("/api/auth/login", "/api/auth/register", "/api/auth/refresh")
+_FREE_PATHS = ("/health", "/ready", "/metrics")
+
+
+def register_rate_limits(app: Flask, settings: Settings) -> None:
+    """Limit every route; those that take passwords more strictly, by address."""
+    limiter = Limiter(
+        _caller_name,
+        app=app,
+        storage_uri=settings.redis_url,
+        storage_options={"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+        strategy="fixed-window",
+        in_memory_fallback_enabled=True,
+        headers_enabled=True,
+        default_limits=[lambda: f"{_limit_per_minute(settings)} per minute"],
+        key_prefix="mynah",
+    )
+    limiter.request_filter(lambda: request.path in _FREE_PATHS)
+
+
+def _limit_per_minute(settings: Settings) -> int:
+    if request.path in _CREDENTIAL_PATHS:
+        return settings.auth_rate_limit_per_minute
+    return settings.rate_limit_per_minute
+
+
+def _caller_name() -> str:
+    """Who is counted: the credentials (hashed, unchecked yet), else the address."""
+    if request.path in _CREDENTIAL_PATHS:
+        return f"login:{get_remote_address()}"
+    credentials = request.headers.get("X-API-Key") or request.headers.get("Authorization")
+    return hash_key(credentials) if credentials else str(get_remote_address())

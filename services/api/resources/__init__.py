@@ -1,0 +1,32 @@
+"""One module per resource; a new one is listed here.
+
+Conventions: an ``ApiBlueprint`` named ``blp``; every method is ``@blp.guarded(scope, …error
+statuses)``; requests and answers are schemas of ``services.api.schemas``; the work is a
+function of ``services.api.use_cases`` inside ``with current_container().new_uow() as uow``.
+"""
+
+from services.api.resources import (
+    admin,
+    auth,
+    models,
+    operations,
+    samples,
+    simple_speech,
+    simple_voices,
+    tts,
+    voice_files,
+    voices,
+)
+
+BLUEPRINTS = (
+    auth.blp,
+    samples.blp,
+    voices.blp,
+    voice_files.blp,
+    tts.blp,
+    models.blp,
+    simple_speech.blp,
+    simple_voices.blp,
+    admin.blp,
+)
+PLAIN_BLUEPRINTS = (operations.blp,)

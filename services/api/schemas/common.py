@@ -1,0 +1,55 @@
+"""Schemas and fields that several resources share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields, validate
+
+
+class RequestSchema(Schema):
+    """Base of what callers send."""
+
+    class Meta:
+        """Unknown keys are errors."""
+
+        unknown = RAISE
+
+
+class ErrorSchema(Schema):
+    """The one error body."""
+
+    code = fields.Integer(required=True, metadata={"description": "HTTP status"})
+    status = fields.String(required=True)
+    message = fields.String(required=True)
+    detail = fields.String(required=True, metadata={"description": "the same as message"})
+    error_code = fields.String(required=True, metadata={"description": "stable, for programs"})
+    request_id = fields.String(required=True)
+    errors = fields.Dict(metadata={"description": "messages by place and field"})
+
+
+class PageQuerySchema(RequestSchema):
+    """A page of a list."""
+
+    cursor = fields.UUID(metadata={"description": "next_cursor of the page before"})
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
+
+
+class EmptyQuerySchema(RequestSchema):
+    """No parameters."""
+
+
+def text_field(longest: int, shortest: int = 0, **options: Any) -> fields.String:
+    """A text of bounded length."""
+    return fields.String(validate=validate.Length(min=shortest, max=longest), **options)
+
+
+def page_schema(item: type[Schema], name: str) -> type[Schema]:
+    """The schema of a page of ``item``."""
+    return Schema.from_dict(
+        {
+            "items": fields.List(fields.Nested(item), required=True),
+            "next_cursor": fields.UUID(required=True, allow_none=True),
+        },
+        name=name,
+    )

@@ -1,0 +1,146 @@
+"""Schemas of speech jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
+
+from mynah.contracts.speech import OutputFormat, QualityTier, VoiceSettings
+from mynah.contracts.states import JobState
+from mynah.db.models import Job
+from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
+from services.api.use_cases.speech import SpeechOrder
+
+# Far above any text limit, which the use case checks with a message of its own.
+_LONGEST_TEXT = 1_000_000
+_MAX_SEED = 2**32 - 1
+# What MP3 has at 22-24 kHz (MPEG-2) and OGG can be asked for.
+BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+
+
+class VoiceSettingsSchema(RequestSchema):
+    """How to speak."""
+
+    stability = fields.Float(validate=validate.Range(0, 1), metadata={"default": 0.5})
+    similarity_boost = fields.Float(validate=validate.Range(0, 1), metadata={"default": 1.0})
+    style = fields.Float(validate=validate.Range(0, 1), metadata={"default": 0.0})
+    speed = fields.Float(validate=validate.Range(0.5, 2.0), metadata={"default": 1.0})
+    pitch = fields.Float(
+        validate=validate.Range(-12, 12), metadata={"default": 0.0, "description": "semitones"}
+    )
+    volume = fields.Float(validate=validate.Range(0.1, 2.0), metadata={"default": 1.0})
+
+
+class GenerateSchema(RequestSchema):
+    """Text to be spoken."""
+
+    text = text_field(_LONGEST_TEXT, 1, required=True)
+    voice_id = fields.UUID(required=True)
+    language = text_field(35, 2, load_default=None, allow_none=True)
+    output_format = fields.Enum(OutputFormat, by_value=True, load_default=OutputFormat.MP3)
+    quality = fields.Enum(QualityTier, by_value=True, load_default=QualityTier.STANDARD)
+    bitrate_kbps = fields.Integer(
+        strict=True, allow_none=True, load_default=None, validate=validate.OneOf(BITRATES_KBPS)
+    )
+    voice_settings = fields.Nested(VoiceSettingsSchema, load_default=dict)
+    title = text_field(200, load_default=None, allow_none=True)
+    seed = fields.Integer(
+        strict=True, allow_none=True, load_default=None, validate=validate.Range(0, _MAX_SEED)
+    )
+
+    @pre_load
+    def accept_voice_model_id(self, data: Any, **_: Any) -> Any:
+        """The voice may be named ``voice_model_id`` as in a job."""
+        if isinstance(data, dict) and "voice_model_id" in data:
+            data = dict(data)
+            named = data.pop("voice_model_id")
+            if data.setdefault("voice_id", named) != named:
+                raise ValidationError("Differs from voice_id.", "voice_model_id")
+        return data
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> SpeechOrder:
+        """The order."""
+        settings = VoiceSettings(**data.pop("voice_settings"))
+        return SpeechOrder(voice_settings=settings, **data)
+
+
+class SpeechJobSchema(Schema):
+    """A speech job."""
+
+    job_id = fields.UUID(required=True)
+    user_id = fields.UUID(required=True)
+    voice_model_id = fields.UUID(allow_none=True)
+    text = fields.String()
+    title = fields.String(allow_none=True)
+    language = fields.String()
+    status = fields.Enum(JobState, by_value=True, required=True)
+    progress = fields.Float(metadata={"description": "0-1"})
+    output_format = fields.String()
+    bitrate_kbps = fields.Integer()
+    voice_settings = fields.Nested(VoiceSettingsSchema)
+    characters = fields.Integer()
+    estimated_duration_s = fields.Float(allow_none=True)
+    actual_duration_s = fields.Float(allow_none=True)
+    estimated_cost = fields.Float(allow_none=True)
+    actual_cost = fields.Float(allow_none=True)
+    quality_score = fields.Float(allow_none=True)
+    output_url = fields.String(allow_none=True)
+    output_size_bytes = fields.Integer(allow_none=True)
+    created_at = fields.DateTime()
+    started_at = fields.DateTime(allow_none=True)
+    completed_at = fields.DateTime(allow_none=True)
+    expires_at = fields.DateTime(allow_none=True)
+    error_code = fields.String(allow_none=True)
+    error_message = fields.String(allow_none=True)
+
+
+class SpeechResultSchema(SpeechJobSchema):
+    """A finished job, with what was measured on its output."""
+
+    download_url = fields.String(required=True)
+    content_type = fields.String(required=True)
+    details = fields.Dict(required=True)
+
+
+class JobQuerySchema(PageQuerySchema):
+    """A page of jobs."""
+
+    status = fields.Enum(JobState, by_value=True)
+
+
+SpeechJobPageSchema = page_schema(SpeechJobSchema, "SpeechJobPage")
+
+
+def show_job(job: Job) -> dict[str, Any]:
+    """A job's row as ``SpeechJobSchema`` shows it."""
+    request = job.request
+    has_output = job.output_key is not None
+    return {
+        "job_id": job.id,
+        "user_id": job.user_id,
+        "voice_model_id": job.voice_id,
+        "text": request["text"],
+        "title": request["title"],
+        "language": request["language"],
+        "status": JobState(job.state),
+        "progress": job.progress,
+        "output_format": job.output_format,
+        "bitrate_kbps": request["bitrate_kbps"],
+        "voice_settings": request["voice_settings"],
+        "characters": job.characters,
+        "estimated_duration_s": job.estimated_duration_s,
+        "actual_duration_s": job.actual_duration_s,
+        "estimated_cost": job.estimated_cost,
+        "actual_cost": job.actual_cost,
+        "quality_score": job.quality_score,
+        "output_url": f"/api/tts/job/{job.id}/download" if has_output else None,
+        "output_size_bytes": job.output_size_bytes,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "completed_at": job.ended_at,
+        "expires_at": job.expires_at,
+        "error_code": job.error_code,
+        "error_message": job.error_message,
+    }

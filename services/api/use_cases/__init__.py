@@ -1,0 +1,1 @@
+"""What the gateway does, as plain functions over a unit of work. The caller commits."""
