@@ -46,7 +46,7 @@ restart: setup ## restart the services, or one part (PART=gateway)
 	@$(LOCAL) restart $(PART)
 
 status: setup ## show what runs
-	@$(LOCAL) status
+	@$(LOCAL) status || true
 
 logs: setup ## follow the logs (PART=gateway for one)
 	@$(LOCAL) logs --follow $(PART)

@@ -21,9 +21,10 @@ find_python() { # the first that is new enough; 3.11 and 3.12 first: all wheels 
 
 ensure_venv() { # ensure_venv FOLDER: an environment whose interpreter runs
     if ! "$1/bin/python" -c '' 2>/dev/null; then
+        python=$(find_python)
         rm -rf "$1"
         # Without pip: works also where the distribution keeps ensurepip in a package of its own.
-        "$(find_python)" -m venv --without-pip "$1"
+        "$python" -m venv --without-pip "$1"
     fi
 }
 

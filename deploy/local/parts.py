@@ -11,10 +11,10 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from deploy.local.environment import ROOT, StackEnvironment
 from deploy.local.ports import HOST
+from deploy.local.postgres_server import USER
 from deploy.local.processes import Command
 
 _GATEWAY_WORKERS = 2
@@ -35,11 +35,8 @@ class Launch:
     age_s: float
 
 
-class Readiness(Protocol):
-    """Tells whether a part that runs does its work yet."""
-
-    def __call__(self, launch: Launch) -> bool:
-        """Answer within about a second."""
+#: Tells, within about a second, whether a part that runs does its work yet.
+Readiness = Callable[[Launch], bool]
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,13 @@ def _postgres(environment: StackEnvironment) -> Part:
         server.initialise()
         return server.command()
 
-    return Part("postgres", build_command, lambda _: server.is_ready())
+    def is_ready(_: Launch) -> bool:
+        if not server.is_ready():
+            return False
+        server.create_database(USER)  # once it answers, and only if it is not there
+        return True
+
+    return Part("postgres", build_command, is_ready)
 
 
 def _redis(environment: StackEnvironment) -> Part:
