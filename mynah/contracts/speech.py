@@ -91,7 +91,6 @@ class CloneRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     voice_id: UUID
-    sample_ids: list[UUID]
     engine: str
     sample_text: str
 

@@ -48,9 +48,9 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
         def decorate(method: F) -> F:
             for status in sorted({400, 422, 429, 503, *statuses}):
-                method = self.alt_response(status, schema="Error", description=_DESCRIPTIONS[status])(
-                    method
-                )
+                method = self.alt_response(
+                    status, schema="Error", description=_DESCRIPTIONS[status]
+                )(method)
             return method
 
         return decorate

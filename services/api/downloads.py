@@ -27,7 +27,7 @@ def send_object(
     kind = "attachment" if as_attachment else "inline"
     ascii_name = filename.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "_")
     response.headers["Content-Disposition"] = (
-        f"{kind}; filename=\"{ascii_name.replace('?', '_')}\"; "
+        f'{kind}; filename="{ascii_name.replace("?", "_")}"; '
         f"filename*=UTF-8''{quote(filename, safe='')}"
     )
     response.headers["Cache-Control"] = "private, no-cache"

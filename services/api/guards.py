@@ -41,7 +41,9 @@ def _check_address() -> None:
 def _check_size() -> None:
     settings = current_container().settings
     is_upload = (request.mimetype or "").startswith("multipart/")
-    limit = max(settings.max_upload_bytes, settings.max_import_bytes) if is_upload else MAX_JSON_BYTES
+    limit = (
+        max(settings.max_upload_bytes, settings.max_import_bytes) if is_upload else MAX_JSON_BYTES
+    )
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge(f"The request is larger than {limit} bytes.")
     request.max_content_length = limit  # for bodies that do not say how long they are

@@ -80,8 +80,12 @@ class Stats(MethodView):
                 for kind, state, count in uow.jobs.counts()
             ]
             queues = [
-                {"queue": row.queue, "ready": row.ready, "running": row.running,
-                 "oldest_s": round(row.oldest_s, 3)}
+                {
+                    "queue": row.queue,
+                    "ready": row.ready,
+                    "running": row.running,
+                    "oldest_s": round(row.oldest_s, 3),
+                }
                 for row in uow.steps.backlog()
             ]
         return {"jobs": jobs, "queues": queues}

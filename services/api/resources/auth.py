@@ -149,8 +149,14 @@ class Keys(MethodView):
         with current_container().new_uow() as uow:
             row, key = api_keys.create_key(uow, caller.user_id, caller.scopes, **body)
             uow.commit()
-        return {**schemas.ApiKeySchema().dump(row), "id": row.id, "created_at": row.created_at,
-                "expires_at": row.expires_at, "last_used_at": None, "key": key}
+        return {
+            **schemas.ApiKeySchema().dump(row),
+            "id": row.id,
+            "created_at": row.created_at,
+            "expires_at": row.expires_at,
+            "last_used_at": None,
+            "key": key,
+        }
 
 
 @blp.route("/keys/<uuid:key_id>")

@@ -76,9 +76,7 @@ class OneJob(MethodView):
     def get(self, job_id: UUID) -> Any:
         """Show a job's state and progress."""
         with current_container().new_uow() as uow:
-            return schemas.show_job(
-                speech.find_speech_job(uow, current_caller().user_id, job_id)
-            )
+            return schemas.show_job(speech.find_speech_job(uow, current_caller().user_id, job_id))
 
 
 @blp.route("/job/<uuid:job_id>/cancel")

@@ -25,9 +25,7 @@ class TokenPair:
     token_type: str = "Bearer"  # noqa: S105 - the kind of token, not one
 
 
-def create_user(
-    uow: UnitOfWork, email: str, password: str, name: str, role: str = "user"
-) -> User:
+def create_user(uow: UnitOfWork, email: str, password: str, name: str, role: str = "user") -> User:
     """Make an account. Raises Conflict when the email is taken."""
     address = email.strip().lower()
     if uow.users.by_email(address) is not None:

@@ -1,0 +1,133 @@
+"""Voice samples: receive a recording untouched, have it measured, remove it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import BinaryIO
+from uuid import UUID
+
+from mynah.contracts.object_keys import upload
+from mynah.contracts.speech import AnalysisRequest
+from mynah.contracts.states import JobKind, SampleState
+from mynah.contracts.tasks import ANALYZE_SAMPLE
+from mynah.db.ids import new_id
+from mynah.db.models import Job, Sample
+from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from mynah.errors import InvalidAudio, NotFound, PayloadTooLarge
+from mynah.jobs.submission import StepPlan, submit_job
+from mynah.jobs.transitions import cancel_job
+from mynah.storage.base import ObjectStore
+
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as it came, read from its start; ``filename`` is only shown, never trusted."""
+
+    file: BinaryIO
+    filename: str
+    content_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A new sample and the job that measures it."""
+
+    sample: Sample
+    job: Job
+
+
+def store_sample(
+    new_uow: UnitOfWorkFactory,
+    store: ObjectStore,
+    received: Upload,
+    *,
+    user_id: UUID,
+    request_id: str,
+    max_bytes: int,
+) -> Stored:
+    """Store a recording as it is and send it to be measured.
+
+    Raises InvalidAudio (empty), PayloadTooLarge, StorageUnavailable. Nothing stays behind when
+    it cannot be recorded.
+    """
+    size_bytes, sha256 = _measure_file(received.file, max_bytes)
+    sample_id = new_id()
+    key = upload(user_id, sample_id)
+    content_type = received.content_type or "application/octet-stream"
+    store.put_file(key, received.file, size_bytes, content_type)
+    sample = Sample(
+        id=sample_id,
+        user_id=user_id,
+        name=received.name or received.filename,
+        filename=received.filename,
+        content_type=content_type,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        object_key=key,
+        state=SampleState.UPLOADED,
+    )
+    try:
+        return _record(new_uow, sample, request_id)
+    except BaseException:
+        store.delete(key)
+        raise
+
+
+def _record(new_uow: UnitOfWorkFactory, sample: Sample, request_id: str) -> Stored:
+    request = AnalysisRequest(sample_id=sample.id)
+    with new_uow() as uow:
+        uow.samples.add(sample)
+        uow.session.flush()
+        job = Job(
+            id=new_id(),
+            user_id=sample.user_id,
+            kind=JobKind.ANALYSIS,
+            request=request.model_dump(mode="json"),
+            request_id=request_id,
+            sample_id=sample.id,
+        )
+        submit_job(uow, job, [StepPlan(ANALYZE_SAMPLE, ANALYZE_SAMPLE.queue_for(), 0)], window=1)
+        uow.commit()
+        uow.session.refresh(sample)
+        return Stored(sample, job)
+
+
+def find_sample(uow: UnitOfWork, user_id: UUID, sample_id: UUID) -> Sample:
+    """A user's recording. Raises NotFound."""
+    sample = uow.samples.get(user_id, sample_id)
+    if sample is None:
+        raise NotFound("There is no such sample.", code="sample_not_found")
+    return sample
+
+
+def delete_sample(uow: UnitOfWork, store: ObjectStore, user_id: UUID, sample_id: UUID) -> None:
+    """Remove a recording and its file. Voices made from it stay: they have their own audio.
+
+    The caller commits. Raises NotFound, StorageUnavailable.
+    """
+    sample = find_sample(uow, user_id, sample_id)
+    for job in uow.jobs.open_of_sample(sample_id):
+        locked = uow.jobs.locked(job.id)
+        if locked is not None:
+            cancel_job(uow, locked)
+    store.delete(sample.object_key)
+    uow.samples.delete(sample)
+
+
+def _measure_file(file: BinaryIO, max_bytes: int) -> tuple[int, str]:
+    """Size and hash of a file, which is rewound. Raises InvalidAudio, PayloadTooLarge."""
+    digest = hashlib.sha256()
+    size_bytes = 0
+    while chunk := file.read(CHUNK_BYTES):
+        size_bytes += len(chunk)
+        if size_bytes > max_bytes:
+            raise PayloadTooLarge(f"The file is larger than {max_bytes} bytes.")
+        digest.update(chunk)
+    if size_bytes == 0:
+        raise InvalidAudio("The file is empty.", code="empty_audio")
+    file.seek(0)
+    return size_bytes, digest.hexdigest()
