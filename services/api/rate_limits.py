@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -9,6 +11,8 @@ from flask_limiter.util import get_remote_address
 from mynah.settings import Settings
 from services.api.auth.api_keys import hash_key
 
+# A slow Redis must not hold up requests.
+REDIS_TIMEOUTS: Any = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
 _CREDENTIAL_PATHS = ("/api/auth/login", "/api/auth/register", "/api/auth/refresh")
 _FREE_PATHS = ("/health", "/ready", "/metrics")
 
@@ -19,7 +23,7 @@ def register_rate_limits(app: Flask, settings: Settings) -> None:
         _caller_name,
         app=app,
         storage_uri=settings.redis_url,
-        storage_options={"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+        storage_options=REDIS_TIMEOUTS,
         strategy="fixed-window",
         in_memory_fallback_enabled=True,
         headers_enabled=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 from mynah.audio.flac import decode_flac
 from mynah.audio.quality import score_speech
@@ -92,7 +93,7 @@ def _saved_bytes(speech: AssembledSpeech) -> int:
     return max(0, int(speech.audio.duration_s * CD_BYTES_PER_S) - speech.audio.size_bytes)
 
 
-def _details(speech: AssembledSpeech, pieces: Sequence[Piece]) -> dict[str, object]:
+def _details(speech: AssembledSpeech, pieces: Sequence[Piece]) -> dict[str, Any]:
     audio, measures = speech.audio, speech.measures
     return {
         "pieces": len(pieces),
