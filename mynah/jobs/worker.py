@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from celery import Celery
+from celery.signals import setup_logging, worker_init, worker_process_shutdown
 
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -15,6 +16,8 @@ from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner
 from mynah.messaging.celery_app import make_app
 from mynah.messaging.sender import Broker, CelerySender
+from mynah.observability.logging import configure_logging
+from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings, load_settings
 from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
@@ -57,6 +60,14 @@ def worker_parts(name: str) -> tuple[Celery, Callable[[], WorkerContext]]:
     """
     settings = load_settings()
     app = make_app(name, settings)
+
+    def set_up_logging(**_: object) -> None:
+        configure_logging(name, settings.log_level, settings.log_format)
+
+    # Celery leaves the logging alone when somebody answers this signal.
+    setup_logging.connect(set_up_logging, weak=False)
+    worker_init.connect(lambda **_: serve_metrics(settings.metrics_port), weak=False)
+    worker_process_shutdown.connect(lambda pid, **_: forget_process(pid), weak=False)
 
     @lru_cache(maxsize=1)
     def context() -> WorkerContext:

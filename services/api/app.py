@@ -93,6 +93,8 @@ def _end(response: Response) -> Response:
     context = structlog.contextvars.get_contextvars()
     response.headers["X-Request-ID"] = context.get("request_id", "")
     response.headers.update(_SECURITY_HEADERS)
+    if response.status_code < 400:  # the limiter puts it on every answer
+        response.headers.pop("Retry-After", None)
     route = request.url_rule.rule if request.url_rule else "unmatched"
     seconds = time.perf_counter() - g.started
     HTTP_REQUESTS.labels(request.method, route, str(response.status_code)).inc()

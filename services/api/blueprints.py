@@ -26,7 +26,7 @@ _DESCRIPTIONS = {
     503: "A part of the service is unavailable; see Retry-After.",
     504: "The speech was not ready in time; its job goes on.",
 }
-SECURITY = [{"bearer": []}, {"apiKey": []}]
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 BINARY = {"type": "string", "format": "binary"}
 
 

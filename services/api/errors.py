@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from flask import Flask, Response, jsonify
@@ -73,7 +73,7 @@ def _answer_mynah_error(error: MynahError) -> Response:
 def _answer_http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if error.response is not None or status < 400:  # a redirect, or an answer made elsewhere
-        return Response.force_type(error.get_response())
+        return cast(Response, error.get_response())
     data = getattr(error, "data", None) or {}  # webargs and flask-smorest put details here
     errors = data.get("errors") or data.get("messages")
     message = data.get("message") or error.description or HTTPStatus(status).phrase
