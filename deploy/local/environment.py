@@ -158,6 +158,7 @@ class StackEnvironment:
             "MYNAH_JWT_SECRET": self.credentials.jwt_secret,
             "MYNAH_PUBLIC_URL": self.api_url,
             "PROMETHEUS_MULTIPROC_DIR": str(self.layout.metrics),
+            "CELERY_BROKER_URL": self.redis().url(),  # for Flower, which loads none of our apps
             "FLOWER_BASIC_AUTH": (
                 f"{self.credentials.flower_user}:{self.credentials.flower_password}"
             ),

@@ -125,22 +125,26 @@ def _worker(
         "celery",
         *("-A", app, "worker", "-n", f"{name}@%h", "-Q", queues, *pool),
         *("-E", "--disable-prefetch", "--without-mingle", "--without-gossip"),
+        "--loglevel=INFO",
     )
     return Part(name, lambda: command, says(rf"{name}@\S+ ready"))
 
 
 def _beat(environment: StackEnvironment) -> Part:
     schedule = environment.layout.run / "beat-schedule"
-    command = _python(environment, "celery", "-A", _AUDIO_APP, "beat", "--schedule", str(schedule))
+    command = _python(
+        environment,
+        "celery",
+        *("-A", _AUDIO_APP, "beat", "--schedule", str(schedule), "--loglevel=INFO"),
+    )
     return Part("beat", lambda: command, says("beat: Starting"))
 
 
 def _flower(environment: StackEnvironment) -> Part:
+    # Without an app: it only watches the broker, and starts in a third of the time.
     command = _python(
         environment,
-        "celery",
-        *("-A", _AUDIO_APP, "flower", f"--address={HOST}"),
-        f"--port={environment.ports.flower}",
+        *("celery", "flower", f"--address={HOST}", f"--port={environment.ports.flower}"),
     )
     is_ready = f"{environment.flower_url}/healthcheck"
     return Part("flower", lambda: command, lambda _: answers(is_ready), is_essential=False)
@@ -160,7 +164,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def says(pattern: str, patience_s: float = 20.0) -> Readiness:
+def says(pattern: str, patience_s: float = 30.0) -> Readiness:
     """Return a check for a line in the log.
 
     A log level that hides the line must not hold up the stack: whoever lives for

@@ -116,6 +116,7 @@ class Supervisor:
         self._services = [self._supervise(part) for part in parts.services]
         self._migration_command = parts.migration
         self._migration: subprocess.Popen[bytes] | None = None
+        self._has_served = False
         self._must_stop = False
         self._state = StackState(ProcessRecord.of(os.getpid()), ports)
 
@@ -139,8 +140,7 @@ class Supervisor:
             if all(server.status.state == PartState.READY for server in self._servers):
                 self._start_migration()
         elif self._migration.poll() == 0:
-            for service in self._services:
-                service.step()
+            self._step_services()
         elif self._migration.poll() is not None:
             # Services on a schema that is not theirs would do harm: better none at all.
             self._state = replace(self._state, failed_part=MIGRATION)
@@ -154,6 +154,13 @@ class Supervisor:
 
     def _supervise(self, part: Part) -> SupervisedPart:
         return SupervisedPart(part, self._layout.log(part.name), self._timing)
+
+    def _step_services(self) -> None:
+        essential = [service for service in self._services if service.part.is_essential]
+        self._has_served |= all(part.status.state == PartState.READY for part in essential)
+        # What only watches must not take the processor from what serves.
+        for service in self._services if self._has_served else essential:
+            service.step()
 
     def _start_migration(self) -> None:
         log = self._layout.log(MIGRATION)

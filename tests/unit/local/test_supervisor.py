@@ -129,6 +129,17 @@ def test_services_wait_for_servers_and_the_migration(build: Callable[..., Stack]
     stack.step_until_ready("server", "service")
 
 
+def test_what_is_not_essential_starts_last(build: Callable[..., Stack]) -> None:
+    ready: list[bool] = []
+    essential = Part("worker", lambda: SLEEP, lambda _: bool(ready))
+    extra = Part("viewer", lambda: SLEEP, lambda _: True, is_essential=False)
+    stack = build([], [extra, essential])
+    stack.step_until(lambda: stack.status("worker").state == PartState.STARTING, "starting")
+    assert stack.status("viewer").state == PartState.WAITING
+    ready.append(True)
+    stack.step_until_ready("worker", "viewer")
+
+
 def test_a_failed_migration_starts_no_service(build: Callable[..., Stack]) -> None:
     stack = build([part("server")], [part("service")], FAIL)
     stack.step_until(
