@@ -14,7 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from mynah.audio.av_frames import frame_samples
+from mynah.audio.av_frames import iter_blocks
 from mynah.audio.mp3 import DEFAULT_BITRATE_KBPS, encode_mp3
 from mynah.audio.resample import resample
 from mynah.audio.tags import SpeechTags
@@ -137,9 +137,8 @@ def _decode_blocks(stream: BinaryIO) -> Iterator[Waveform]:
     """The first audio track of a file, decoded in blocks."""
     try:
         with av.open(stream, mode="r") as container:
-            for frame in container.decode(audio=0):
-                samples = frame_samples(frame)
-                yield Waveform(samples[0] if samples.shape[0] == 1 else samples, frame.sample_rate)
+            for block in iter_blocks(container.decode(audio=0)):
+                yield block.to_waveform()
     except (av.FFmpegError, IndexError) as error:
         raise InvalidAudio("The audio does not decode.", code="corrupt_audio") from error
 

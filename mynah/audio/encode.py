@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import av
-import numpy as np
 
-from mynah.audio.av_frames import frame_samples
+from mynah.audio.av_frames import iter_blocks
 from mynah.audio.mp3 import DEFAULT_BITRATE_KBPS, Mp3Encoder, Mp3FileWriter
 from mynah.audio.mp3_format import choose_mp3_rate
 from mynah.audio.ogg import OggFileWriter
@@ -190,10 +189,9 @@ def check_output(data: bytes, fmt: str, expected_duration_s: float) -> None:
     frames, peak, sample_rate = 0, 0.0, 0
     try:
         with av.open(io.BytesIO(data), mode="r", format=fmt) as container:
-            for frame in container.decode(audio=0):
-                samples = frame_samples(frame)
+            for block in iter_blocks(container.decode(audio=0)):
+                samples, sample_rate = block.samples, block.sample_rate
                 frames += samples.shape[-1]
-                sample_rate = frame.sample_rate
                 peak = max(peak, float(samples.max()), -float(samples.min()))
     except (av.FFmpegError, IndexError) as error:
         raise OutputRejected(f"The finished {fmt} file does not decode.") from error
