@@ -1,7 +1,7 @@
 """Decode a recording by its content, whatever its name says, within limits.
 
-FFmpeg sees bytes in memory and only the demuxers listed here: no playlists, no other files,
-no network.
+FFmpeg sees bytes in memory, the demuxer that the first bytes call for and the decoders listed
+here: no playlists, no other files, no network.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
+import av.container
 import numpy as np
 
-from mynah.audio.av_frames import frame_samples
+from mynah.audio.av_frames import DecodedBlock, FrameBatcher
+from mynah.audio.mp3_format import parse_frame_header
 from mynah.audio.waveform import Samples, Waveform
-from mynah.errors import InvalidAudio, UnsupportedFormat
+from mynah.errors import InvalidAudio
 
 MIN_DURATION_S = 0.1
 MAX_CHANNELS = 8
 MAX_SAMPLE_RATE = 384_000
-_SNIFFED_BYTES = 1 << 20
 # Broken packets are skipped; a recording with more broken than whole ones is refused.
-_MAX_BROKEN_SHARE = 0.5
+MAX_DAMAGED_SHARE = 0.5
 
 # First bytes -> FFmpeg's name of the demuxer; no others are ever opened.
 _STARTS = {
@@ -32,8 +33,28 @@ _STARTS = {
     b"FORM": "aiff",
 }
 _MOV_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-# Audio that is told from garbage, so that the message can be clearer.
+# Audio of other kinds (WMA, AU, AMR, CAF, MIDI), so that the message can be clearer.
 _KNOWN_OTHERS = (b"\x30\x26\xb2\x75", b".snd", b"#!AMR", b"caff", b"MThd")
+_PCM_CODECS = [
+    *(f"pcm_{kind}" for kind in ("alaw", "mulaw", "s8", "u8")),
+    *(
+        f"pcm_{kind}{order}"
+        for kind in ("s16", "s24", "s32", "f32", "f64")
+        for order in ("le", "be")
+    ),
+]
+_CODECS = frozenset(
+    [
+        *("aac", "alac", "flac", "mp3", "mp3float", "opus", "libopus", "vorbis"),
+        *("adpcm_ima_wav", "adpcm_ms"),
+        *_PCM_CODECS,
+    ]
+)
+_OPTIONS = {
+    "protocol_whitelist": "none",
+    "codec_whitelist": ",".join(sorted(_CODECS)),  # also keeps video from being looked into
+}
+_SYNC_SEARCH_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,46 +67,57 @@ class DecodingLimits:
 
 @dataclass(frozen=True, slots=True)
 class DecodedRecording:
-    """A recording at its own rate and with its own channels."""
+    """A recording at its own rate and with its own channels.
+
+    ``damaged_share`` (0–1) of it could not be decoded and is missing. ``bit_rate`` is the whole
+    file's mean, in bit/s.
+    """
 
     waveform: Waveform
     container: str
     codec: str
+    bit_rate: int
+    damaged_share: float
 
 
 def decode_recording(data: bytes, limits: DecodingLimits) -> DecodedRecording:
-    """Decode a whole recording.
+    """Decode a whole recording; of a video, its first audio track.
 
-    Raises InvalidAudio (``empty_audio``, ``not_audio``, ``corrupt_audio``, ``too_short``,
-    ``too_long``) and UnsupportedFormat. The header's length is not believed: limits are checked
-    on what comes out.
+    Raises InvalidAudio with one of the codes ``empty_audio``, ``not_audio``, ``corrupt_audio``,
+    ``too_short``, ``too_long``, ``unsupported_format``. The header's length is not believed:
+    the limits are checked on what comes out, as it comes.
     """
     if not data:
         raise InvalidAudio("The file is empty.", code="empty_audio")
+    demuxer = sniff_container(data)
     try:
-        with _open(data) as container:
-            if not container.streams.audio:
-                raise InvalidAudio("The file holds no audio.", code="not_audio")
-            stream = container.streams.audio[0]
-            waveform = _join(_decode(container, stream), limits)
-            return DecodedRecording(waveform, container.format.name, stream.codec_context.name)
-    except av.FFmpegError as error:
-        raise InvalidAudio("The audio is damaged.", code="corrupt_audio") from error
-
-
-def _open(data: bytes) -> av.container.InputContainer:
-    name = _sniff(data)
-    try:
-        return av.open(io.BytesIO(data), mode="r", format=name)
+        with av.open(
+            io.BytesIO(data), mode="r", format=demuxer, options=_OPTIONS, metadata_errors="ignore"
+        ) as container:
+            stream = _audio_stream(container)
+            decoding = _Decoding(limits)
+            for block in decoding.blocks(container, stream):
+                decoding.keep(block)
+            waveform, damaged_share = decoding.result()
+            codec = stream.codec_context.name
     except (av.FFmpegError, ValueError) as error:
         raise InvalidAudio("The audio is damaged.", code="corrupt_audio") from error
+    return DecodedRecording(
+        waveform=waveform,
+        container=demuxer,
+        codec=codec,
+        bit_rate=round(len(data) * 8 / waveform.duration_s),
+        damaged_share=damaged_share,
+    )
 
 
-def _sniff(data: bytes) -> str:
-    """FFmpeg's name of the container, from the first bytes."""
-    head = data[:16]
-    if head.startswith(b"ID3"):
-        head = _after_id3(data)
+def sniff_container(data: bytes) -> str:
+    """FFmpeg's name of the container, from the first bytes.
+
+    Raises InvalidAudio: ``unsupported_format`` for audio of another kind, else ``not_audio``.
+    """
+    body = _after_id3(data) if data.startswith(b"ID3") else data
+    head = body[:16]
     for start, name in _STARTS.items():
         if head.startswith(start):
             return name
@@ -93,66 +125,132 @@ def _sniff(data: bytes) -> str:
         return "wav"
     if head[4:8] in _MOV_ATOMS:
         return "mov"
-    stripped = data[:_SNIFFED_BYTES].lstrip(b"\x00")[:2] if head[:1] == b"\x00" else head[:2]
-    if len(stripped) == 2 and stripped[0] == 0xFF and stripped[1] & 0xE0 == 0xE0:
-        return "aac" if stripped[1] & 0x06 == 0 else "mp3"  # layer 0 is AAC's ADTS
     if head.startswith(_KNOWN_OTHERS):
-        raise UnsupportedFormat("Send WAV, MP3, M4A, FLAC, OGG or WebM.")
+        raise InvalidAudio(
+            "This kind of audio is not supported. Send WAV, MP3, M4A, FLAC, OGG or WebM.",
+            code="unsupported_format",
+        )
+    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "aac"  # ADTS: the sync word of MP3 with layer 0
+    if _has_mp3_frames(body):
+        return "mp3"
+    if body is not data:  # an ID3 tag is there, what it was the tag of is not
+        raise InvalidAudio("The audio is damaged.", code="corrupt_audio")
     raise InvalidAudio("The file is not audio.", code="not_audio")
 
 
 def _after_id3(data: bytes) -> bytes:
-    """The first bytes behind an ID3 tag; its length is four groups of seven bits."""
-    if len(data) < 14:
+    """What follows an ID3 tag, whose length is four groups of seven bits."""
+    if len(data) < 10:
         raise InvalidAudio("The audio is damaged.", code="corrupt_audio")
     groups = zip(data[6:10], (21, 14, 7, 0), strict=True)
     size = 10 + sum((byte & 0x7F) << shift for byte, shift in groups)
-    # Some writers pad after the tag; what is left then is most likely MP3.
-    return data[size : size + 16].lstrip(b"\x00") or b"\xff\xfb"
+    return data[size : size + 2 * _SYNC_SEARCH_BYTES]
 
 
-def _decode(
-    container: av.container.InputContainer, stream: av.AudioStream
-) -> Iterator[av.AudioFrame]:
-    whole = broken = 0
-    for packet in container.demux(stream):
+def _has_mp3_frames(data: bytes) -> bool:
+    """Whether one frame follows another near the start; zeros or a cut frame may come before."""
+    position = data.find(b"\xff", 0, _SYNC_SEARCH_BYTES)
+    while position >= 0:
+        header = parse_frame_header(data, position)
+        if header is not None:
+            following = position + header.size_bytes
+            if following >= len(data) or parse_frame_header(data, following) is not None:
+                return True
+        position = data.find(b"\xff", position + 1, _SYNC_SEARCH_BYTES)
+    return False
+
+
+def _audio_stream(container: av.container.InputContainer) -> av.AudioStream:
+    """The first audio track. Raises InvalidAudio when there is none that may be decoded."""
+    if not container.streams.audio:
+        raise InvalidAudio("The file holds no audio.", code="not_audio")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None or stream.codec_context.name not in _CODECS:
+        raise InvalidAudio("The audio's codec is not supported.", code="unsupported_format")
+    return stream
+
+
+class _Decoding:
+    """One recording being decoded: its blocks by layout, its damage, its limits."""
+
+    def __init__(self, limits: DecodingLimits) -> None:
+        self._limits = limits
+        self._by_layout: dict[tuple[int, int], list[Samples]] = {}
+        self._packets = 0
+        self._broken_packets = 0
+        self._duration_s = 0.0
+        self._size_bytes = 0
+
+    def blocks(
+        self, container: av.container.InputContainer, stream: av.AudioStream
+    ) -> Iterator[DecodedBlock]:
+        """What decodes of the stream, in order; broken packets are counted and skipped."""
+        batcher = FrameBatcher()
+        for packet in self._packets_of(container, stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self._broken_packets += 1
+                continue
+            for frame in frames:
+                if isinstance(frame, av.AudioFrame) and (block := batcher.add(frame)) is not None:
+                    yield block
+        if (block := batcher.flush()) is not None:
+            yield block
+
+    def _packets_of(
+        self, container: av.container.InputContainer, stream: av.AudioStream
+    ) -> Iterator[av.Packet[av.AudioStream]]:
+        """The packets up to the end or to where the container itself breaks off."""
         try:
-            frames = packet.decode()
-            whole += 1
-        except av.InvalidDataError:
-            broken += 1
-            continue
-        yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
-    if broken and broken >= _MAX_BROKEN_SHARE * (whole + broken):
-        raise InvalidAudio("The audio is damaged.", code="corrupt_audio")
+            for packet in container.demux(stream):
+                self._packets += 1
+                yield packet
+        except av.FFmpegError:
+            self._packets += 1
+            self._broken_packets += 1
 
-
-def _join(frames: Iterator[av.AudioFrame], limits: DecodingLimits) -> Waveform:
-    blocks: list[Samples] = []
-    sample_rate = channels = count = 0
-    for frame in frames:
-        samples = frame_samples(frame)
-        if not blocks:
-            sample_rate, channels = frame.sample_rate, samples.shape[0]
-            _check_layout(sample_rate, channels)
-        if frame.sample_rate != sample_rate or samples.shape[0] != channels:
-            raise InvalidAudio("The audio changes its layout midway.", code="corrupt_audio")
-        count += samples.shape[1]
-        if count > limits.max_duration_s * sample_rate:
+    def keep(self, block: DecodedBlock) -> None:
+        """Add a block. Raises InvalidAudio when the recording grows beyond its limits."""
+        channels, frames = block.samples.shape
+        if not 1 <= channels <= MAX_CHANNELS or not 1000 <= block.sample_rate <= MAX_SAMPLE_RATE:
             raise InvalidAudio(
-                f"The recording is longer than {limits.max_duration_s:g} s.", code="too_long"
+                f"{channels} channels at {block.sample_rate} Hz are not supported.",
+                code="unsupported_format",
             )
-        if count * channels * 4 > limits.max_bytes:
+        self._duration_s += frames / block.sample_rate
+        self._size_bytes += block.samples.nbytes
+        if self._duration_s > self._limits.max_duration_s:
+            raise InvalidAudio(
+                f"The recording is longer than {self._limits.max_duration_s:g} s.", code="too_long"
+            )
+        if self._size_bytes > self._limits.max_bytes:
             raise InvalidAudio("The recording is too large when decoded.", code="too_long")
-        blocks.append(samples)
-    if not blocks:
-        raise InvalidAudio("The file holds no audio.", code="corrupt_audio")
-    if count < MIN_DURATION_S * sample_rate:
-        raise InvalidAudio("The recording is too short.", code="too_short")
-    joined = np.concatenate(blocks, axis=1)
-    return Waveform(joined[0] if channels == 1 else joined, sample_rate)
+        layout = (block.sample_rate, channels)
+        self._by_layout.setdefault(layout, []).append(block.samples)
 
+    def result(self) -> tuple[Waveform, float]:
+        """The waveform and the damaged share. Raises InvalidAudio when too little is left.
 
-def _check_layout(sample_rate: int, channels: int) -> None:
-    if not 1 <= channels <= MAX_CHANNELS or not 1000 <= sample_rate <= MAX_SAMPLE_RATE:
-        raise UnsupportedFormat(f"{channels} channels at {sample_rate} Hz are not supported.")
+        A damaged frame may claim another rate or channel count; what is not of the prevailing
+        layout is left out.
+        """
+        if not self._by_layout:
+            if self._broken_packets:
+                raise InvalidAudio("The audio is damaged.", code="corrupt_audio")
+            raise InvalidAudio("The recording holds no sound.", code="empty_audio")
+        lengths_s = {
+            layout: sum(samples.shape[1] for samples in blocks) / layout[0]
+            for layout, blocks in self._by_layout.items()
+        }
+        layout = max(lengths_s, key=lambda one: lengths_s[one])
+        whole = 1.0 - self._broken_packets / max(self._packets, 1)
+        damaged_share = 1.0 - whole * lengths_s[layout] / max(self._duration_s, 1e-9)
+        if damaged_share > MAX_DAMAGED_SHARE:
+            raise InvalidAudio("The audio is damaged.", code="corrupt_audio")
+        if lengths_s[layout] < MIN_DURATION_S:
+            raise InvalidAudio("The recording is too short.", code="too_short")
+        joined = np.concatenate(self._by_layout.pop(layout), axis=1)
+        samples = joined[0] if layout[1] == 1 else joined
+        return Waveform(samples, layout[0]), round(damaged_share, 4)
