@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from deploy.local import stack
-from deploy.local.environment import Layout, Ports, StackEnvironment
+from deploy.local.environment import ROOT, Layout, Ports, StackEnvironment
 from deploy.local.errors import LocalStackError
 from deploy.local.state import AlreadyRunning, StackState
 
@@ -75,6 +75,14 @@ def _logs(layout: Layout, arguments: argparse.Namespace) -> int:
     return subprocess.run(["tail", "-n", "40", *follow, *logs], check=False).returncode
 
 
+def _execute(layout: Layout, arguments: argparse.Namespace) -> int:
+    state = stack.find_running(layout)
+    if state is None:
+        raise LocalStackError("The stack does not run. Start it with 'make up'.")
+    variables = stack.running_environment(layout, state).variables()
+    return subprocess.run(arguments.argv, env=variables, cwd=ROOT, check=False).returncode
+
+
 def _demo(layout: Layout, arguments: argparse.Namespace) -> int:
     from deploy.local.demo import run_demo  # noqa: PLC0415 - only this command needs httpx
 
@@ -97,6 +105,7 @@ _COMMANDS = {
     "restart": _restart,
     "status": _status,
     "logs": _logs,
+    "exec": _execute,
     "demo": _demo,
 }
 
@@ -114,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", help="show the end of the logs")
     logs.add_argument("part", nargs="?")
     logs.add_argument("--follow", action="store_true")
+    execute = commands.add_parser("exec", help="run a command with the services' settings")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND …")
     demo = commands.add_parser("demo", help="clone a voice and speak a story")
     demo.add_argument("--recording", type=_optional_path, default=None)
     demo.add_argument("--story", type=_optional_path, default=None)
@@ -153,9 +164,9 @@ def _describe(environment: StackEnvironment) -> None:
   API          {environment.api_url}
   API docs     {environment.api_url}/docs
   Flower       {environment.flower_url}  (user {credentials.flower_user})
-  Demo user    {credentials.demo_email}
-  Passwords    {secrets_file}
-               grep PASSWORD {secrets_file}
+  Demo user    {credentials.demo_email}  (an administrator)
+  Password     grep DEMO_PASSWORD {secrets_file}
+  API key      grep DEMO_API_KEY {secrets_file}
   Logs         make logs            Stop         make down
 """
     )

@@ -25,6 +25,8 @@ class Credentials:
     flower_password: str = field(default_factory=_generate, repr=False)
     demo_email: str = "demo@example.com"
     demo_password: str = field(default_factory=_generate, repr=False)
+    #: Made by the gateway, once it runs.
+    demo_api_key: str = field(default="", repr=False)
 
 
 def load_or_create(path: Path) -> Credentials:
@@ -32,7 +34,7 @@ def load_or_create(path: Path) -> Credentials:
     known = _read(path)
     credentials = Credentials(**known)
     if len(known) < len(fields(Credentials)):
-        _write(path, credentials)
+        save(path, credentials)
     return credentials
 
 
@@ -44,7 +46,7 @@ def _read(path: Path) -> dict[str, str]:
     return {key.lower(): value for key, _, value in pairs if key.lower() in names}
 
 
-def _write(path: Path, credentials: Credentials) -> None:
+def save(path: Path, credentials: Credentials) -> None:
     """Replace the file in one step; it is never readable by others, not even for a moment."""
     lines = [f"{key.upper()}={value}\n" for key, value in asdict(credentials).items()]
     unfinished = path.with_suffix(".new")

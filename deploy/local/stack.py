@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from deploy.local import processes
 from deploy.local.accounts import system_folder
+from deploy.local.demo_account import ensure_demo_account
 from deploy.local.environment import ROOT, Layout, Ports, StackEnvironment, port_variable
 from deploy.local.errors import LocalStackError, PortTaken, StartFailed
 from deploy.local.parts import build_parts
@@ -80,8 +81,10 @@ def up(layout: Layout, ports: Ports, say: Say) -> StackEnvironment:
     supervisor = _spawn_supervisor(layout, ports)
     try:
         _wait_until_ready(layout, supervisor, say)
+        environment = ensure_demo_account(environment)
     except BaseException:
-        down(layout, lambda _: None)
+        if find_supervisor(layout) == supervisor.pid:  # and not somebody else's, who was quicker
+            down(layout, lambda _: None)
         raise
     say(f"The stack is ready after {time.monotonic() - started_at:.1f} s.")
     return environment
@@ -196,7 +199,7 @@ def _wait_until_ready(layout: Layout, supervisor: subprocess.Popen[bytes], say: 
     started_at = time.monotonic()
     announced: set[str] = set()
     while True:
-        has_ended = supervisor.poll() is not None
+        has_ended = supervisor.poll() is not None and find_supervisor(layout) is None
         state = read_state(layout)
         for part in state.parts if state else []:
             if part.state == PartState.READY and part.name not in announced:

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.local.credentials import load_or_create
 from deploy.local.environment import Layout, Ports
 from deploy.local.parts import answers
 from deploy.local.ports import find_spare_port, is_free
@@ -80,9 +82,24 @@ def test_no_secret_is_printed_or_logged(stack: Stack) -> None:
     logged = "".join(log.read_text(errors="replace") for log in stack.layout.logs.iterdir())
     for line in stack.layout.secrets_file.read_text().splitlines():
         name, _, value = line.partition("=")
-        if name.endswith(("PASSWORD", "SECRET")):
+        if name.endswith(("PASSWORD", "SECRET", "KEY")):
             assert value not in printed, name
             assert value not in logged, name
+
+
+def test_the_api_key_of_the_demo_account_works(stack: Stack) -> None:
+    key = load_or_create(stack.layout.secrets_file).demo_api_key
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{stack.ports.gateway}/voices", headers={"X-API-Key": key}
+    )
+    with urllib.request.urlopen(request) as response:
+        assert response.status == 200
+
+
+def test_a_command_runs_with_the_settings_of_the_services(stack: Stack) -> None:
+    script = "from mynah.settings import load_settings; print(load_settings().public_url)"
+    result = stack.call("exec", sys.executable, "-c", script)
+    assert result.stdout.strip() == f"http://127.0.0.1:{stack.ports.gateway}"
 
 
 @pytest.mark.parametrize("part", ["gateway", "tts-live", "redis"])
