@@ -11,9 +11,13 @@ from mynah.engines.base import EngineInfo, Profile, SynthesisSettings
 from mynah.engines.catalog import ESPEAK, resolve_language
 from mynah.engines.espeak import library
 from mynah.engines.espeak.languages import LANGUAGES
+from mynah.engines.espeak.profile import build_profile, is_shaped, load_shape
+from mynah.engines.espeak.shaping import shape_speech
 from mynah.engines.espeak.spoken_text import clean_text, nothing_to_speak
-from mynah.errors import EngineFailed, InvalidRequest, NotFound
+from mynah.engines.espeak.world import analyze, resynthesize
+from mynah.errors import InvalidRequest, NotFound
 
+_MIN_STRETCH_S = 1.5  # statistics of less would not be worth much
 _SILENCE_PEAK = 1e-3  # -60 dBFS: a text that stays below it gave no speech
 
 
@@ -42,8 +46,12 @@ class EspeakEngine:
         )
 
     def prepare_profile(self, samples: Sequence[Waveform], language: str) -> Profile:
-        """Cloning follows; until then only built-in voices speak."""
-        raise EngineFailed("eSpeak NG cannot shape its speech after samples yet.")
+        """Measure a person's recordings and learn to shape eSpeak's speech after them.
+
+        Uses up to a minute of them. Raises InvalidAudio (``too_little_speech``),
+        InvalidRequest (``unsupported_language``).
+        """
+        return build_profile(samples, resolve_language(ESPEAK, language))
 
     def synthesize(
         self, text: str, profile: Profile, settings: SynthesisSettings
@@ -59,15 +67,17 @@ class EspeakEngine:
                 f"not by {ESPEAK.id} {ESPEAK.version}.",
                 code="wrong_profile",
             )
-        utterance = _plan(clean_text(text, ESPEAK.max_piece_characters), profile, settings)
-        return _iter_plain(utterance, settings.volume)
+        utterance = plan_utterance(clean_text(text, ESPEAK.max_piece_characters), profile, settings)
+        if not is_shaped(profile) or settings.similarity == 0:
+            return _iter_plain(utterance, settings.volume)
+        return _iter_shaped(utterance, profile, settings)
 
     def close(self) -> None:
         """Unload the library."""
         library.release()
 
 
-def _plan(text: str, profile: Profile, settings: SynthesisSettings) -> library.Utterance:
+def plan_utterance(text: str, profile: Profile, settings: SynthesisSettings) -> library.Utterance:
     """Map the neutral settings to eSpeak's parameters.
 
     Lively speech has a wide pitch range: 20 at stability 1, 80 at 0; style adds up to 20.
@@ -98,6 +108,35 @@ def _iter_plain(utterance: library.Utterance, volume: float) -> Iterator[Wavefor
             waiting.clear()
     if not has_spoken:
         raise nothing_to_speak()
+
+
+def _iter_shaped(
+    utterance: library.Utterance, profile: Profile, settings: SynthesisSettings
+) -> Iterator[Waveform]:
+    """eSpeak's speech shaped after the profile, a stretch between pauses at a time."""
+    shape = load_shape(profile)
+    for stretch in _iter_stretches(_iter_plain(utterance, 1.0)):
+        shaped = resynthesize(shape_speech(analyze(stretch), shape, settings.similarity))
+        pitched = stretch.frames  # WORLD adds up to a frame
+        samples = np.zeros(pitched, np.float32)
+        usable = shaped.samples[:pitched]
+        samples[: usable.size] = usable
+        yield Waveform(_scale(samples, settings.volume), stretch.sample_rate)
+
+
+def _iter_stretches(blocks: Iterator[Waveform]) -> Iterator[Waveform]:
+    """Speech cut in pauses, at least a second at a time, so that the first is ready early."""
+    held: list[Samples] = []
+    rate = library.SAMPLE_RATE
+    for block in blocks:
+        held.append(block.samples)
+        length = sum(samples.size for samples in held)
+        is_pause = float(np.abs(block.samples).max()) < _SILENCE_PEAK
+        if is_pause and length >= rate * _MIN_STRETCH_S:
+            yield Waveform(np.concatenate(held), rate)
+            held.clear()
+    if held:
+        yield Waveform(np.concatenate(held), rate)
 
 
 def _scale(samples: Samples, volume: float) -> Samples:
