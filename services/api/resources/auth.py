@@ -73,7 +73,7 @@ class Refresh(MethodView):
 class Logout(MethodView):
     """The end of logins."""
 
-    @blp.guarded("account:read")
+    @blp.guarded("account:write")
     @blp.response(204)
     def post(self) -> None:
         """Revoke all refresh tokens of the account."""

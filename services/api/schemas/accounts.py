@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from marshmallow import Schema, fields, validate
 
 from services.api.auth.scopes import ALL_SCOPES, DEFAULT_KEY_SCOPES, ROLES
 from services.api.schemas.common import PageQuerySchema, RequestSchema, text_field
 
 _MAX_QUOTA = 2_000_000_000
+# Python knows no year 10000, into which a zone could carry a later end.
+_LAST_EXPIRY = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class RegisterSchema(RequestSchema):
@@ -89,7 +93,9 @@ class ApiKeyCreateSchema(RequestSchema):
         load_default=lambda: list(DEFAULT_KEY_SCOPES),
         validate=validate.Length(1, len(ALL_SCOPES)),
     )
-    expires_at = fields.AwareDateTime(load_default=None, allow_none=True)
+    expires_at = fields.AwareDateTime(
+        load_default=None, allow_none=True, validate=validate.Range(max=_LAST_EXPIRY)
+    )
 
 
 class ApiKeySchema(Schema):
