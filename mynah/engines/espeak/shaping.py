@@ -21,8 +21,7 @@ from scipy.spatial import cKDTree
 from mynah.engines.espeak.world import Array, Speech, to_cepstra, to_envelope
 
 CODEBOOK_FRAMES = 4000
-NEIGHBOURS = 6
-CONVERTED_SHARE = 0.85  # the rest keeps eSpeak's own articulation
+NEIGHBOURS = 4
 SMOOTHING_FRAMES = 1.6
 MATCHED_COEFFICIENTS = 20
 _MIN_FRAMES = 50
@@ -131,17 +130,14 @@ def _convert(frames: Array, shape: Shape, name: str) -> Array:
     tree = cKDTree(book[:, :MATCHED_COEFFICIENTS])
     _, nearest = tree.query(normalised[:, :MATCHED_COEFFICIENTS], k=count)
     matched = book[nearest.reshape(len(frames), count)].mean(axis=1)
-    blended = CONVERTED_SHARE * matched + (1 - CONVERTED_SHARE) * normalised
-    return np.asarray(blended * target.deviation + target.mean)
+    return np.asarray(matched * target.deviation + target.mean)
 
 
 def _restore_variance(frames: Array, target: Timbre) -> Array:
     """Averaging and smoothing flatten; stretch to the person's mean and deviation."""
     deviation = frames.std(axis=0) + _EPSILON
     factor = np.clip(target.deviation / deviation, 0.5, 2.0)
-    # A short text need not have the person's mean: move half of the way.
-    mean = frames.mean(axis=0)
-    return np.asarray((frames - mean) * factor + 0.5 * (mean + target.mean))
+    return np.asarray((frames - frames.mean(axis=0)) * factor + target.mean)
 
 
 def _level_correction(before: Array, after: Array) -> Array:
