@@ -15,7 +15,6 @@ from pathlib import Path
 from deploy.local import stack
 from deploy.local.environment import ROOT, Layout, Ports, StackEnvironment
 from deploy.local.errors import LocalStackError
-from deploy.local.first_account import ensure_first_account
 from deploy.local.state import AlreadyRunning, StackState
 
 
@@ -34,7 +33,6 @@ def main() -> int:
 
 def _up(layout: Layout, arguments: argparse.Namespace) -> int:
     environment = stack.up(layout, _ports(arguments), print)
-    ensure_first_account(environment)
     _describe(environment)
     return 0
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from deploy.local.demo_account import ensure_demo_account
 from deploy.local.environment import ROOT, StackEnvironment
 from deploy.local.errors import LocalStackError
-from deploy.local.first_account import ensure_first_account
 
 OUTPUT_FOLDER = ROOT / "demo-output"
 STORY = Path(__file__).with_name("story.txt")
@@ -58,8 +58,8 @@ def run_demo(
     text = _read_text(story or STORY)
     report = _Report()
     OUTPUT_FOLDER.mkdir(exist_ok=True)
-    with report.timed("first account and key"):
-        key = ensure_first_account(environment)
+    # A stack that 'make run' started has no account yet.
+    key = ensure_demo_account(environment).credentials.demo_api_key
     with httpx.Client(
         base_url=environment.api_url, headers={"X-API-Key": key}, timeout=120.0
     ) as client:
