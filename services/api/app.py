@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from services.api.schemas.common import ErrorSchema
 
 log = structlog.get_logger("gateway")
 
+RATE_LIMIT_RETRY_S = 60
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -93,8 +95,7 @@ def _end(response: Response) -> Response:
     context = structlog.contextvars.get_contextvars()
     response.headers["X-Request-ID"] = context.get("request_id", "")
     response.headers.update(_SECURITY_HEADERS)
-    if response.status_code < 400:  # the limiter puts it on every answer
-        response.headers.pop("Retry-After", None)
+    _write_retry_after(response)
     route = request.url_rule.rule if request.url_rule else "unmatched"
     seconds = time.perf_counter() - g.started
     HTTP_REQUESTS.labels(request.method, route, str(response.status_code)).inc()
@@ -107,3 +108,14 @@ def _end(response: Response) -> Response:
         duration_ms=round(seconds * 1000, 2),
     )
     return response
+
+
+def _write_retry_after(response: Response) -> None:
+    """What an error said; of the limiter's, which is on every answer, only a refusal's."""
+    said = g.get("retry_after_s")
+    if said is not None:
+        response.headers["Retry-After"] = str(said)
+    elif response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        response.headers.setdefault("Retry-After", str(RATE_LIMIT_RETRY_S))
+    else:
+        response.headers.pop("Retry-After", None)

@@ -10,6 +10,8 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from mynah.storage.base import ObjectStore
 
+_UNQUOTABLE = str.maketrans({'"': "'", "\\": "_", "?": "_"})
+
 
 def send_object(
     store: ObjectStore, key: str, filename: str, *, as_attachment: bool = True
@@ -25,18 +27,24 @@ def send_object(
     if is_part:
         response.content_range = ContentRange("bytes", start, stop, info.size_bytes)
     kind = "attachment" if as_attachment else "inline"
-    ascii_name = filename.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "_")
-    response.headers["Content-Disposition"] = (
-        f'{kind}; filename="{ascii_name.replace("?", "_")}"; '
-        f"filename*=UTF-8''{quote(filename, safe='')}"
-    )
+    response.headers["Content-Disposition"] = f"{kind}; {_named(filename)}"
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _named(filename: str) -> str:
+    """A name for every browser; control characters would end or break the header."""
+    shown = "".join(character if character.isprintable() else "_" for character in filename)
+    ascii_name = shown.encode("ascii", "replace").decode().translate(_UNQUOTABLE)
+    return f"filename=\"{ascii_name}\"; filename*=UTF-8''{quote(shown, safe='')}"
 
 
 def _requested_range(size_bytes: int) -> tuple[int, int]:
     wanted = request.range
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+        return 0, size_bytes
+    start, _ = wanted.ranges[0]
+    if start < -size_bytes:  # "the last n bytes" of a file that is shorter: all of it
         return 0, size_bytes
     found = wanted.range_for_length(size_bytes)
     if found is None:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException
 
 from mynah.errors import MynahError
@@ -14,7 +14,6 @@ from mynah.errors import MynahError
 log = structlog.get_logger(__name__)
 
 UNAVAILABLE_RETRY_S = 2
-RATE_LIMIT_RETRY_S = 60
 
 _CODES = {
     400: "bad_request",
@@ -41,7 +40,11 @@ def error_response(
     errors: dict[str, Any] | None = None,
     retry_after_s: int | None = None,
 ) -> Response:
-    """The error body: flask-smorest's fields and ``detail``, ``error_code``, ``request_id``."""
+    """The error body: flask-smorest's fields and ``detail``, ``error_code``, ``request_id``.
+
+    ``retry_after_s`` is left in ``g`` for the end of the request, which has the last word on
+    ``Retry-After``.
+    """
     body: dict[str, Any] = {
         "code": status,
         "status": HTTPStatus(status).phrase,
@@ -54,8 +57,7 @@ def error_response(
         body["errors"] = errors
     response = jsonify(body)
     response.status_code = status
-    if retry_after_s is not None:
-        response.headers["Retry-After"] = str(retry_after_s)
+    g.retry_after_s = retry_after_s
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="mynah"'
     return response
@@ -77,12 +79,11 @@ def _answer_http_error(error: HTTPException) -> Response:
     data = getattr(error, "data", None) or {}  # webargs and flask-smorest put details here
     errors = data.get("errors") or data.get("messages")
     message = data.get("message") or error.description or HTTPStatus(status).phrase
-    retry_after_s = RATE_LIMIT_RETRY_S if status == HTTPStatus.TOO_MANY_REQUESTS else None
     code = _CODES.get(status, HTTPStatus(status).name.lower())
-    response = error_response(status, message, code, errors, retry_after_s)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = getattr(error, "valid_methods", None)
-        response.headers["Allow"] = ", ".join(sorted(allowed or []))
+    response = error_response(status, message, code, errors)
+    for name, value in error.get_headers():  # Allow of a 405, Content-Range of a 416
+        if name != "Content-Type":
+            response.headers[name] = value
     return response
 
 

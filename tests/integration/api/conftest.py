@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.api.gateway import Account, Gateway, open_gateway
-from tests.parts import PostgresPart, RedisPart
+from tests.parts import RedisPart
 
 #: A Redis database of its own: the gateway's messages are no business of other tests.
 REDIS_DATABASE = 9
