@@ -31,6 +31,7 @@ _NEAR_CEILING = 10 ** (-4 / 20)
 _PEAK_BLOCK_FRAMES = 1024
 _PEAK_CONTEXT_FRAMES = 64  # for the interpolation filter at a block's borders
 _SETTLING_S = 2.0
+_MAX_EXPRESSION_DB = 2.0
 
 
 class LoudnessMeter:
@@ -122,9 +123,9 @@ def normalize_loudness(waveform: Waveform, target_lufs: float = SPEECH_LOUDNESS_
 class SegmentLeveller:
     """Brings the segments of one speech to the same loudness, one after the other.
 
-    A long segment is levelled by its own loudness. A short one ("No!") says little about the
-    voice's level and levelling it fully would flatten the delivery: it is drawn towards the
-    mean of the segments before it, with the weight of two seconds.
+    A long segment is levelled by its own loudness. A short one ("No!") may be meant to be
+    louder or softer than its neighbours: it keeps part of its distance from the mean of the
+    segments before it, the more the shorter it is, and 2 dB at most.
     """
 
     def __init__(self, target_lufs: float = SPEECH_LOUDNESS_LUFS) -> None:
@@ -138,13 +139,11 @@ class SegmentLeveller:
         if own_lufs is None:
             return segment
         prior_s = min(self._heard_s, _SETTLING_S)
-        reference = (own_lufs * segment.duration_s + self._mean_lufs * prior_s) / (
-            segment.duration_s + prior_s
-        )
-        total_s = self._heard_s + segment.duration_s
-        self._mean_lufs += (own_lufs - self._mean_lufs) * segment.duration_s / total_s
-        self._heard_s = total_s
-        return apply_gain(segment, min(self._target_lufs - reference, _MAX_GAIN_DB))
+        distance = (own_lufs - self._mean_lufs) * prior_s / (prior_s + segment.duration_s)
+        kept = max(-_MAX_EXPRESSION_DB, min(_MAX_EXPRESSION_DB, distance))
+        self._heard_s += segment.duration_s
+        self._mean_lufs += (own_lufs - self._mean_lufs) * segment.duration_s / self._heard_s
+        return apply_gain(segment, min(self._target_lufs + kept - own_lufs, _MAX_GAIN_DB))
 
 
 def to_db(linear: float) -> float | None:

@@ -2,185 +2,264 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import stft
 
-from mynah.audio.loudness import LoudnessMeter, to_db
+from mynah.audio.loudness import measure_loudness, to_db
 from mynah.audio.measurements import Grade, Reason, RecordingMeasurements, Severity, Verdict
-from mynah.audio.resample import resample
+from mynah.audio.speech_activity import HOP_S, Mask, Powers, SpeechActivity, find_speech
 from mynah.audio.waveform import Samples, Waveform
 
-_ANALYSIS_RATE = 16_000
-_FRAME_S = 0.02
-_SILENCE_DBFS = -60.0
+_SILENT_POWER = 10 ** (-60 / 10)
+_LEAST_POWER = 10 ** (-100 / 10)  # the level given to digital silence
+_MIN_PAUSE_HOPS = 20
+_QUIET_PERCENTILE = 2
 _FULL_SCALE = 0.999
-_SPEECH_ABOVE_NOISE_DB = 9.0
-_SPEECH_BELOW_LOUD_DB = 30.0
-_MIN_SPEECH_DBFS = -55.0
-_HANGOVER_FRAMES = 5
-_BANDWIDTH_BELOW_PEAK_DB = 60.0
-_BANDWIDTH_ABOVE_NOISE_DB = 6.0
+_FLAT_TOP = 0.98  # of the peak: where a limiter's or converter's plateau lies
+_FLAT_STEP = 1.5 / 32768
+_FLAT_RUN = 3
+_MIN_FLAT_PEAK = 0.05
+_BANDWIDTH_BELOW_PEAK = 10 ** (-65 / 10)
+_BANDWIDTH_ABOVE_NOISE = 10 ** (3 / 10)
+_BANDWIDTH_SMOOTHING_HZ = 250
 _MAX_SPECTRUM_S = 60
-
-_Levels = npt.NDArray[np.float64]
-_Mask = npt.NDArray[np.bool_]
 
 
 def analyze_recording(waveform: Waveform) -> RecordingMeasurements:
     """Measure a recording of any rate and channel count.
 
-    Speech activity is by energy: a 20 ms frame is speech when it lies 9 dB above the noise
-    floor (10th percentile) and within 30 dB of the loud parts (95th percentile), with 100 ms
-    of hangover. SNR is the mean power of speech, less that of noise, over that of noise.
+    SNR is the mean power of speech less that of the pauses over that of the pauses, full band;
+    where nobody pauses, the quietest hops of 10 ms stand for the pauses.
     """
     mono = waveform.to_mono()
-    levels = _frame_levels(resample(mono, _ANALYSIS_RATE))
-    speech = _find_speech(levels)
-    snr_db, floor_dbfs = _noise(levels, speech)
-    meter = LoudnessMeter(waveform.sample_rate, waveform.channels)
-    meter.add(waveform)
-    magnitude = np.abs(waveform.samples)
-    share = float(speech.mean()) if speech.size else 0.0
+    activity = find_speech(mono)
+    powers = _hop_powers(mono)
+    snr_db, floor_dbfs = _noise(powers, activity)
+    hops = max(len(powers), 1)
     return RecordingMeasurements(
         duration_s=round(waveform.duration_s, 3),
         sample_rate=waveform.sample_rate,
         channels=waveform.channels,
-        loudness_lufs=_rounded(meter.loudness_lufs()),
-        peak_dbfs=_rounded(to_db(float(magnitude.max(initial=0.0)))),
+        loudness_lufs=_rounded(measure_loudness(waveform)),
+        peak_dbfs=_rounded(to_db(_peak(waveform.samples))),
         snr_db=_rounded(snr_db),
         noise_floor_dbfs=_rounded(floor_dbfs),
-        clipping_share=round(float((magnitude >= _FULL_SCALE).mean()), 6),
-        speech_s=round(share * waveform.duration_s, 2),
-        speech_share=round(share, 4),
-        silence_share=round(float((levels < _SILENCE_DBFS).mean()), 4),
-        bandwidth_hz=_bandwidth(mono, speech),
+        clipping_share=round(clipping_share(waveform.samples), 6),
+        speech_s=round(min(activity.speech_s, waveform.duration_s), 2),
+        speech_share=round(float(np.count_nonzero(activity.is_speech)) / hops, 4),
+        silence_share=round(float(np.count_nonzero(powers < _SILENT_POWER)) / hops, 4),
+        bandwidth_hz=_bandwidth(mono, activity),
     )
 
 
-def judge_recording(m: RecordingMeasurements) -> Verdict:
-    """A verdict in words. The score is 1 less what each finding takes; an error is final."""
-    found = [reason for reason in _findings(m) if reason is not None]
-    score = max(0.0, 1.0 - sum(cost for _, cost in found))
-    reasons = tuple(reason for reason, _ in found)
-    is_usable = not any(reason.severity == "error" for reason in reasons)
-    return Verdict(
-        is_usable, round(score, 2) if is_usable else 0.0, _grade(score, is_usable), reasons
-    )
+def clipping_share(samples: Samples) -> float:
+    """The share of samples, 0–1, that a converter or a limiter has cut off.
+
+    Counted are samples at full scale, and flat tops below it (a clipped recording that was
+    turned down later): runs of three or more equal samples within 2 % of the channel's peak.
+    """
+    channels = np.atleast_2d(samples)
+    if channels.shape[1] == 0:
+        return 0.0
+    return float(np.mean([_clipped(channel).mean() for channel in channels]))
 
 
-def _findings(m: RecordingMeasurements) -> list[tuple[Reason, float] | None]:
-    is_silent = m.loudness_lufs is None
-    snr_db = m.snr_db if m.snr_db is not None else 99.0
-    loudness = m.loudness_lufs if m.loudness_lufs is not None else 0.0
-    bandwidth = m.bandwidth_hz or 24_000
-    return [
-        _when(is_silent, "silent", "The recording is silent.", "error", 1.0),
-        _when(
-            not is_silent and m.speech_s < 1.0,
-            "no_speech", "There is hardly any speech in the recording.", "error", 1.0,
-        ),
-        _when(
-            not is_silent and 1.0 <= m.speech_s < 3.0,
-            "too_short", "There are less than 3 seconds of speech.", "error", 0.6,
-        ),
-        _when(
-            3.0 <= m.speech_s < 10.0,
-            "short", "10 seconds of speech or more give a better voice.", "warning", 0.15,
-        ),
-        _when(snr_db < 6.0, "very_noisy", "The noise is as loud as the speech.", "error", 0.6),
-        _when(6.0 <= snr_db < 20.0, "noisy", "There is audible noise.", "warning", 0.25),
-        _when(m.clipping_share > 0.02, "clipped", "The recording is badly clipped.", "error", 0.6),
-        _when(
-            0.0005 < m.clipping_share <= 0.02,
-            "some_clipping", "Some peaks are clipped; record at a lower level.", "warning", 0.2,
-        ),
-        _when(
-            not is_silent and loudness < -45.0,
-            "very_quiet", "The recording is very quiet.", "warning", 0.25,
-        ),
-        _when(
-            bandwidth < 6000,
-            "narrow_band", "The sound is as narrow as on the telephone.", "warning", 0.2,
-        ),
-        _when(
-            not is_silent and m.speech_s >= 3.0 and m.speech_share < 0.2,
-            "mostly_pauses", "Most of the recording is not speech.", "info", 0.05,
-        ),
-    ]  # fmt: skip
+def _clipped(channel: Samples) -> Mask:
+    magnitude = np.abs(channel)
+    is_clipped: Mask = magnitude >= _FULL_SCALE
+    peak = float(magnitude.max())
+    if peak < _MIN_FLAT_PEAK:
+        return is_clipped
+    is_equal = np.abs(np.diff(channel)) <= _FLAT_STEP
+    is_flat = is_equal & (magnitude[1:] >= peak * _FLAT_TOP)
+    starts, ends = _runs(is_flat)
+    is_long = ends - starts >= _FLAT_RUN - 1  # n equal steps are n + 1 samples
+    for start, end in zip(starts[is_long].tolist(), ends[is_long].tolist(), strict=True):
+        is_clipped[start : end + 1] = True
+    return is_clipped
 
 
-def _when(
-    holds: bool, code: str, message: str, severity: Severity, cost: float
-) -> tuple[Reason, float] | None:
-    return (Reason(code, message, severity), cost) if holds else None
+def _runs(mask: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Where runs of True begin and end (exclusive)."""
+    steps = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
 
 
-def _grade(score: float, is_usable: bool) -> Grade:
-    if not is_usable:
-        return "unusable"
-    if score >= 0.9:
-        return "excellent"
-    if score >= 0.75:
-        return "good"
-    return "fair" if score >= 0.5 else "poor"
+def _peak(samples: Samples) -> float:
+    return float(np.abs(samples).max(initial=0.0))
 
 
-def _frame_levels(waveform: Waveform) -> _Levels:
-    """RMS level of each 20 ms frame in dBFS, shape ``(frames,)``."""
-    length = round(waveform.sample_rate * _FRAME_S)
-    count = max(1, waveform.frames // length)
-    padded = np.zeros(count * length, np.float32)
-    usable = waveform.samples[: count * length]
-    padded[: usable.size] = usable
-    power = np.square(padded.astype(np.float64).reshape(count, length)).mean(axis=1)
-    levels: _Levels = 10 * np.log10(np.maximum(power, 1e-12))
-    return levels
+def _hop_powers(mono: Waveform) -> Powers:
+    """Mean power per hop of 10 ms at the recording's own rate, constant offset removed."""
+    if mono.frames == 0:
+        return np.zeros(0)
+    samples = mono.samples.astype(np.float64)
+    squares = np.square(samples - samples.mean())
+    edges = np.arange(math.ceil(mono.duration_s / HOP_S)) * HOP_S * mono.sample_rate
+    starts = edges.astype(np.intp)
+    lengths = np.diff(np.append(starts, mono.frames))
+    powers: Powers = np.add.reduceat(squares, starts) / lengths
+    return powers
 
 
-def _find_speech(levels: _Levels) -> _Mask:
-    floor, loud = np.percentile(levels, [10, 95])
-    threshold = max(
-        min(floor + _SPEECH_ABOVE_NOISE_DB, loud - 3.0),
-        loud - _SPEECH_BELOW_LOUD_DB,
-        _MIN_SPEECH_DBFS,
-    )
-    active = levels > threshold
-    kernel = np.ones(2 * _HANGOVER_FRAMES + 1)
-    speech: _Mask = np.convolve(active, kernel, mode="same") > 0
-    return speech
-
-
-def _noise(levels: _Levels, speech: _Mask) -> tuple[float | None, float | None]:
-    """SNR in dB and noise floor in dBFS; None without speech."""
-    if not speech.any():
+def _noise(powers: Powers, activity: SpeechActivity) -> tuple[float | None, float | None]:
+    """SNR in dB and noise floor in dBFS; SNR is None without speech, both without audio."""
+    if len(powers) == 0:
         return None, None
-    power = 10 ** (levels / 10)
-    quiet = power[~speech]
-    # Without a pause the quietest frames of the speech stand for the noise.
-    noise = float(quiet.mean()) if quiet.size >= 5 else float(np.percentile(power, 2))
-    signal = max(float(power[speech].mean()) - noise, 1e-12)
-    return 10 * float(np.log10(signal / max(noise, 1e-12))), 10 * float(np.log10(max(noise, 1e-12)))
+    count = min(len(powers), len(activity.is_speech))
+    powers, is_speech = powers[:count], activity.is_speech[:count]
+    pauses = powers[activity.is_pause()[:count]]
+    # Zeros were put there by a machine; the noise between the words is what counts.
+    heard = pauses[pauses > _LEAST_POWER]
+    if len(heard) >= _MIN_PAUSE_HOPS:
+        noise = float(heard.mean())
+    else:
+        noise = float(np.percentile(powers, _QUIET_PERCENTILE))
+    noise = max(noise, _LEAST_POWER)
+    floor_dbfs = 10 * math.log10(noise)
+    if not is_speech.any():
+        return None, floor_dbfs
+    signal = max(float(powers[is_speech].mean()) - noise, _LEAST_POWER)
+    return 10 * math.log10(signal / noise), floor_dbfs
 
 
-def _bandwidth(mono: Waveform, speech: _Mask) -> int | None:
-    """The highest frequency at which speech stands out of noise and above its own peak -60 dB."""
-    if not speech.any():
-        return None
-    samples: Samples = mono.samples[: _MAX_SPECTRUM_S * mono.sample_rate]
-    size = 1 << round(np.log2(mono.sample_rate * 0.04))
-    if samples.size < size:
+def _bandwidth(mono: Waveform, activity: SpeechActivity) -> int | None:
+    """The highest frequency at which speech stands 3 dB out of the noise.
+
+    Nothing fainter than its own peak less 65 dB counts. None without speech.
+    """
+    size = 1 << round(math.log2(mono.sample_rate * 0.04))
+    samples = mono.samples[: _MAX_SPECTRUM_S * mono.sample_rate]
+    if not activity.is_speech.any() or samples.size < size:
         return None
     frequencies, times, bins = stft(samples, mono.sample_rate, nperseg=size, noverlap=0)
-    index = np.minimum((times / _FRAME_S).astype(int), speech.size - 1)
+    hop = np.minimum((times / HOP_S).astype(int), len(activity.is_speech) - 1)
     power = np.square(np.abs(bins))
-    spoken = power[:, speech[index]].mean(axis=1) if speech[index].any() else power.mean(axis=1)
-    quiet = power[:, ~speech[index]].mean(axis=1) if (~speech[index]).any() else 0.0 * spoken
-    stands_out = (spoken > quiet * 10 ** (_BANDWIDTH_ABOVE_NOISE_DB / 10)) & (
-        spoken > spoken.max() * 10 ** (-_BANDWIDTH_BELOW_PEAK_DB / 10)
+    is_speech, is_pause = activity.is_speech[hop], activity.is_pause()[hop]
+    if not is_speech.any():
+        return None
+    width = max(1, round(_BANDWIDTH_SMOOTHING_HZ / float(frequencies[1])))
+    spoken = uniform_filter1d(power[:, is_speech].mean(axis=1), width)
+    quiet = power[:, is_pause].mean(axis=1) if is_pause.any() else np.zeros_like(spoken)
+    stands_out = (spoken > uniform_filter1d(quiet, width) * _BANDWIDTH_ABOVE_NOISE) & (
+        spoken > spoken.max() * _BANDWIDTH_BELOW_PEAK
     )
     return int(frequencies[np.flatnonzero(stands_out)[-1]]) if stands_out.any() else None
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One thing that can be wrong. ``value`` beyond ``error`` or ``warning`` is worth a reason.
+
+    ``factors`` are (value, factor) points that the score is multiplied with, linear between.
+    """
+
+    code: str
+    value: float
+    is_high_bad: bool
+    error: float | None
+    error_message: str
+    warning: float
+    warning_message: str
+    factors: tuple[tuple[float, float], ...]
+
+    def reason(self) -> Reason | None:
+        """What to say, if anything."""
+        sign = 1.0 if self.is_high_bad else -1.0
+        if self.error is not None and sign * self.value > sign * self.error:
+            return self._as("error", self.error_message)
+        if sign * self.value > sign * self.warning:
+            return self._as("warning", self.warning_message)
+        return None
+
+    def factor(self) -> float:
+        """What it leaves of the score, 0–1."""
+        values, factors = zip(*self.factors, strict=True)
+        return float(np.interp(self.value, values, factors))
+
+    def _as(self, severity: Severity, message: str) -> Reason:
+        return Reason(self.code, message, severity)
+
+
+def judge_recording(measured: RecordingMeasurements) -> Verdict:
+    """A verdict in words on the use of a recording for a voice.
+
+    The score is the product of one factor per measure (SNR, seconds and share of speech,
+    clipping, level, bandwidth); one error makes the recording unusable and the score 0.
+    """
+    if measured.loudness_lufs is None or measured.peak_dbfs is None:
+        silent = Reason("silent", "The recording is silent.", "error")
+        return Verdict(is_usable=False, score=0.0, grade="unusable", reasons=(silent,))
+    rules = _rules(measured, measured.loudness_lufs)
+    reasons = tuple(reason for rule in rules if (reason := rule.reason()) is not None)
+    is_usable = all(reason.severity != "error" for reason in reasons)
+    score = round(math.prod(rule.factor() for rule in rules), 3) if is_usable else 0.0
+    return Verdict(is_usable, score, _grade(score, is_usable), reasons)
+
+
+def _rules(measured: RecordingMeasurements, loudness_lufs: float) -> list[_Rule]:
+    has_speech = measured.speech_s > 0
+    speech = f"{math.floor(measured.speech_s * 10) / 10:.1f} s of speech"
+    return [
+        _Rule(
+            "too_short", measured.speech_s, False,
+            3.0, f"There are only {speech}; 3 s are the least.",
+            10.0, f"There are {speech}; 10 s or more give a better voice.",
+            ((3.0, 0.6), (10.0, 0.9), (30.0, 1.0)),
+        ),
+        _Rule(
+            "little_speech", measured.speech_share, False,
+            None, "",
+            0.2, "Most of the recording is not speech.",
+            ((0.05, 0.7), (0.3, 1.0)),
+        ),
+        _Rule(
+            "noisy", _or(measured.snr_db if has_speech else None, 60.0), False,
+            6.0, "The noise is nearly as loud as the speech.",
+            20.0, "There is audible noise behind the speech.",
+            ((6.0, 0.3), (20.0, 0.8), (35.0, 1.0)),
+        ),
+        _Rule(
+            "clipped", measured.clipping_share, True,
+            0.02, "The recording is badly clipped; record at a lower level.",
+            0.0005, "Some peaks are clipped; record at a lower level.",
+            ((0.0001, 1.0), (0.001, 0.9), (0.02, 0.4)),
+        ),
+        _Rule(
+            "too_quiet", loudness_lufs, False,
+            -60.0, "The recording is too quiet to be used.",
+            -40.0, "The recording is very quiet.",
+            ((-60.0, 0.4), (-40.0, 0.8), (-30.0, 1.0)),
+        ),
+        _Rule(
+            "narrow_bandwidth", _or(measured.bandwidth_hz, 24_000.0), False,
+            None, "",
+            5000.0, "The sound is as narrow as on the telephone.",
+            ((3000.0, 0.6), (5000.0, 0.8), (7500.0, 1.0)),
+        ),
+    ]  # fmt: skip
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _grade(score: float, is_usable: bool) -> Grade:
+    if not is_usable:
+        return "unusable"
+    for least, grade in _GRADES:
+        if score >= least:
+            return grade
+    return "poor"
+
+
+_GRADES: tuple[tuple[float, Grade], ...] = ((0.9, "excellent"), (0.75, "good"), (0.5, "fair"))
