@@ -1,20 +1,19 @@
-"""The audio files of a voice: reference audio, recorded MP3, spoken sample."""
+"""The audio files of a voice: reference audio, recorded MP3, spoken sample.
+
+A step's objects are stored inside the transaction that finishes it: the job's locked row puts
+them in order with a deletion of the voice, so that nothing is written after it.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
-import numpy as np
-
-from mynah.audio.encode import encode_file
+from mynah.audio.encode import EncodedAudio, encode_file
 from mynah.audio.flac import decode_flac
-from mynah.audio.joining import trim_silence
-from mynah.audio.resample import resample
+from mynah.audio.npy import dump_npy, load_npy
 from mynah.audio.tags import SpeechTags
-from mynah.audio.waveform import Samples, Waveform
+from mynah.audio.waveform import Waveform
 from mynah.contracts import object_keys
 from mynah.contracts.speech import (
     RECORDED_BITRATE_KBPS,
@@ -28,19 +27,11 @@ from mynah.errors import InvalidAudio, NotFound
 from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
-from services.audio_proc.analysis import analyze_recording, judge_recording
 from services.audio_proc.assembly import OutputSettings, assemble_speech
+from services.audio_proc.reference_audio import Recording, ReferenceAudio, ReferenceBuilder
 from services.audio_proc.sample_analysis import decode_sample
 
-MAX_REFERENCE_S = 180.0
-MAX_REFERENCE_RATE = 48_000
-GAP_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class _UsableSample:
-    waveform: Waveform  # mono
-    score: float
+NPY_TYPE = "application/octet-stream"
 
 
 def prepare_voice(worker: WorkerContext, claim: Claim) -> Commit:
@@ -48,30 +39,27 @@ def prepare_voice(worker: WorkerContext, claim: Claim) -> Commit:
 
     The reference is the usable samples at their own quality: mono, at the highest of their
     rates up to 48 kHz, the best first, silence trimmed, 180 s at most. Nothing lossy comes
-    before it. Raises InvalidAudio when no sample can be used.
+    before it. Raises InvalidAudio when the samples do not make a voice.
     """
     request = CloneRequest.model_validate(claim.job.request)
     voice, samples = _load(worker, request.voice_id)
-    usable = _usable_samples(worker, claim, samples)
-    reference = _join(usable)
+    reference = _build_reference(worker, claim, samples)
+    npy = dump_npy(reference.waveform.samples)
+    recorded = _encode_recording(voice, reference.waveform)
     place = (voice.id, voice.language, voice.kids)
-    reference_key = object_keys.reference_audio(*place)
-    recorded_key = object_keys.recorded(*place)
-    tags = SpeechTags(title=f"{voice.name} (recording)", artist=voice.name, language=voice.language)
-    recorded = encode_file([reference], "mp3", RECORDED_BITRATE_KBPS, tags)
-    claim.ensure_held()
-    worker.store.put(reference_key, dump_reference(reference.samples), "application/octet-stream")
-    worker.store.put(recorded_key, recorded.data, recorded.content_type)
+    reference_key, recorded_key = object_keys.reference_audio(*place), object_keys.recorded(*place)
     facts = {
-        "reference_sample_rate": reference.sample_rate,
-        "reference_duration_s": round(reference.duration_s, 3),
-        "sample_count": len(usable),
-        "recorded_size_bytes": recorded.size_bytes,
-        "recorded_bitrate_kbps": recorded.bitrate_kbps,
+        "reference_sample_rate": reference.waveform.sample_rate,
+        "reference_duration_s": round(reference.waveform.duration_s, 3),
+        "measurements": reference.measurements.to_dict(),
+        "recordings": list(reference.recordings),
+        **_recording_facts(recorded),
     }
 
     def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
         row = _voice(uow, request.voice_id)
+        worker.store.put(reference_key, npy, NPY_TYPE)
+        worker.store.put(recorded_key, recorded.data, recorded.content_type)
         row.objects = {**row.objects, "reference_audio": reference_key, "recorded": recorded_key}
         row.facts = {**row.facts, **facts}
 
@@ -79,10 +67,67 @@ def prepare_voice(worker: WorkerContext, claim: Claim) -> Commit:
 
 
 def publish_voice(worker: WorkerContext, claim: Claim) -> Commit:
-    """Encode the voice's spoken sample as 96 kbit/s MP3 and make the voice ready."""
+    """Encode the voice's spoken sample as 96 kbit/s MP3 and make the voice ready.
+
+    An imported voice with reference audio gets its recording here.
+    """
     request = CloneRequest.model_validate(claim.job.request)
     with worker.new_uow() as uow:
         voice = _voice(uow, request.voice_id)
+    sample = _encode_sample(worker, claim, voice)
+    files = {"spoken_sample": sample}
+    facts: dict[str, object] = {
+        "sample_duration_s": round(sample.duration_s, 3),
+        "sample_size_bytes": sample.size_bytes,
+    }
+    if "reference_audio" in voice.objects and "recorded" not in voice.objects:
+        files["recorded"] = _encode_recording(voice, _load_reference(worker, voice))
+        facts |= _recording_facts(files["recorded"])
+    place = (voice.id, voice.language, voice.kids)
+    keys = {
+        "spoken_sample": object_keys.spoken_sample(*place),
+        "recorded": object_keys.recorded(*place),
+    }
+
+    def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
+        row = _voice(uow, request.voice_id)
+        for role, file in files.items():
+            worker.store.put(keys[role], file.data, file.content_type)
+        row.objects = {**row.objects, **{role: keys[role] for role in files}}
+        row.facts = {**row.facts, **facts}
+        row.state = VoiceState.READY
+
+    return commit
+
+
+def _build_reference(
+    worker: WorkerContext, claim: Claim, samples: Sequence[Sample]
+) -> ReferenceAudio:
+    builder = ReferenceBuilder()
+    for sample in samples:
+        claim.ensure_held()
+        try:
+            waveform = decode_sample(worker, sample).waveform
+        except InvalidAudio as error:
+            builder.refuse(sample.name, error)
+        else:
+            builder.add(Recording(sample.id, sample.name, waveform))
+    return builder.build()
+
+
+def _encode_recording(voice: Voice, reference: Waveform) -> EncodedAudio:
+    tags = SpeechTags(title=f"{voice.name} (recording)", artist=voice.name, language=voice.language)
+    return encode_file([reference], "mp3", RECORDED_BITRATE_KBPS, tags)
+
+
+def _recording_facts(recorded: EncodedAudio) -> dict[str, object]:
+    return {
+        "recorded_size_bytes": recorded.size_bytes,
+        "recorded_bitrate_kbps": recorded.bitrate_kbps,
+    }
+
+
+def _encode_sample(worker: WorkerContext, claim: Claim, voice: Voice) -> EncodedAudio:
     segment_key = str((claim.job.result or {})["sample_segment_key"])
     segment = decode_flac(worker.store.get(segment_key))
     tags = SpeechTags(title=f"{voice.name} (sample)", artist=voice.name, language=voice.language)
@@ -91,29 +136,12 @@ def publish_voice(worker: WorkerContext, claim: Claim) -> Commit:
         loudness_lufs=worker.settings.loudness_lufs,
         tags=tags,
     )
-    sample = assemble_speech([(segment, 0)], output).audio
-    key = object_keys.spoken_sample(voice.id, voice.language, voice.kids)
-    claim.ensure_held()
-    worker.store.put(key, sample.data, sample.content_type)
-
-    def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
-        row = _voice(uow, request.voice_id)
-        row.objects = {**row.objects, "spoken_sample": key}
-        row.facts = {
-            **row.facts,
-            "sample_duration_s": round(sample.duration_s, 3),
-            "sample_size_bytes": sample.size_bytes,
-        }
-        row.state = VoiceState.READY
-
-    return commit
+    return assemble_speech([(segment, 0)], output).audio
 
 
-def dump_reference(samples: Samples) -> bytes:
-    """Mono float32 samples, shape ``(frames,)``, as the bytes of an ``.npy`` file."""
-    buffer = io.BytesIO()
-    np.save(buffer, samples, allow_pickle=False)
-    return buffer.getvalue()
+def _load_reference(worker: WorkerContext, voice: Voice) -> Waveform:
+    samples = load_npy(worker.store.get(str(voice.objects["reference_audio"])))
+    return Waveform(samples, int(voice.facts["reference_sample_rate"]))
 
 
 def _load(worker: WorkerContext, voice_id: UUID) -> tuple[Voice, Sequence[Sample]]:
@@ -126,41 +154,3 @@ def _voice(uow: UnitOfWork, voice_id: UUID) -> Voice:
     if voice is None:
         raise NotFound("The voice was deleted.", code="voice_not_found")
     return voice
-
-
-def _usable_samples(
-    worker: WorkerContext, claim: Claim, samples: Sequence[Sample]
-) -> list[_UsableSample]:
-    """The samples worth using, best first. Raises InvalidAudio with all reasons when none is."""
-    usable: list[_UsableSample] = []
-    reasons: list[str] = []
-    for sample in samples:
-        claim.ensure_held()
-        try:
-            waveform = decode_sample(worker, sample).waveform
-        except InvalidAudio as error:
-            reasons.append(f"{sample.name}: {error.message}")
-            continue
-        verdict = judge_recording(analyze_recording(waveform))
-        if verdict.is_usable:
-            usable.append(_UsableSample(waveform.to_mono(), verdict.score))
-        else:
-            words = " ".join(reason.message for reason in verdict.reasons)
-            reasons.append(f"{sample.name}: {words}")
-    if not usable:
-        raise InvalidAudio(" ".join(["No sample can be used.", *reasons]), code="no_usable_sample")
-    return sorted(usable, key=lambda one: -one.score)
-
-
-def _join(usable: Sequence[_UsableSample]) -> Waveform:
-    rate = min(max(one.waveform.sample_rate for one in usable), MAX_REFERENCE_RATE)
-    room = int(MAX_REFERENCE_S * rate)
-    gap = np.zeros(int(GAP_S * rate), np.float32)
-    parts: list[Samples] = []
-    for one in usable:
-        samples = trim_silence(resample(one.waveform, rate)).samples[:room]
-        parts.extend((samples, gap))
-        room -= samples.size + gap.size
-        if room <= 0:
-            break
-    return Waveform(np.concatenate(parts[:-1]), rate)

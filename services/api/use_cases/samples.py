@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
 from mynah.contracts.object_keys import upload
 from mynah.contracts.speech import AnalysisRequest
-from mynah.contracts.states import JobKind, SampleState
+from mynah.contracts.states import OPEN_JOB_STATES, JobKind, SampleState
 from mynah.contracts.tasks import ANALYZE_SAMPLE
 from mynah.db.ids import new_id
 from mynah.db.models import Job, Sample
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from mynah.errors import InvalidAudio, NotFound, PayloadTooLarge
+from mynah.errors import InvalidAudio, NotFound, PayloadTooLarge, StorageUnavailable
 from mynah.jobs.submission import StepPlan, submit_job
 from mynah.jobs.transitions import cancel_job
 from mynah.storage.base import ObjectStore
@@ -73,7 +74,8 @@ def store_sample(
     try:
         return _record(new_uow, sample, request_id)
     except BaseException:
-        store.delete(key)
+        with suppress(StorageUnavailable):  # what failed first is what the caller needs to know
+            store.delete(key)
         raise
 
 
@@ -91,8 +93,8 @@ def _record(new_uow: UnitOfWorkFactory, sample: Sample, request_id: str) -> Stor
             sample_id=sample.id,
         )
         submit_job(uow, job, [StepPlan(ANALYZE_SAMPLE, ANALYZE_SAMPLE.queue_for(), 0)], window=1)
-        uow.commit()
         uow.session.refresh(sample)
+        uow.commit()
         return Stored(sample, job)
 
 
@@ -112,7 +114,7 @@ def delete_sample(uow: UnitOfWork, store: ObjectStore, user_id: UUID, sample_id:
     sample = find_sample(uow, user_id, sample_id)
     for job in uow.jobs.open_of_sample(sample_id):
         locked = uow.jobs.locked(job.id)
-        if locked is not None:
+        if locked is not None and locked.state in OPEN_JOB_STATES:
             cancel_job(uow, locked)
     store.delete(sample.object_key)
     uow.samples.delete(sample)

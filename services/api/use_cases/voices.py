@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from mynah.contracts import object_keys
 from mynah.contracts.speech import CloneRequest
-from mynah.contracts.states import JobKind, JobState, Lane, SampleState, Visibility, VoiceState
+from mynah.contracts.states import JobKind, Lane, SampleState, Visibility, VoiceState
 from mynah.contracts.tasks import (
     BUILD_PROFILE,
     PREPARE_VOICE,
@@ -23,23 +23,13 @@ from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import BUILTIN_VOICES, engine_info, load_engines, resolve_language
 from mynah.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from mynah.jobs.submission import StepPlan, submit_job
-from mynah.jobs.transitions import cancel_job
+from mynah.jobs.transitions import cancel_job, fail_job
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
+from services.api.use_cases.sample_texts import sample_text_for
 
 # What a voice with reference audio still needs.
 FROM_REFERENCE = (BUILD_PROFILE, PUBLISH_VOICE)
-
-DEFAULT_SAMPLE_TEXT = {
-    "en": "Hello! This is my new voice. Once upon a time, there was a bird that could speak.",
-    "de": "Hallo! Das ist meine neue Stimme. Es war einmal ein Vogel, der sprechen konnte.",
-    "fr": "Bonjour ! Voici ma nouvelle voix. Il était une fois un oiseau qui savait parler.",
-    "es": "¡Hola! Esta es mi nueva voz. Había una vez un pájaro que sabía hablar.",
-    "it": "Ciao! Questa è la mia nuova voce. C'era una volta un uccello che sapeva parlare.",
-    "nl": "Hallo! Dit is mijn nieuwe stem. Er was eens een vogel die kon praten.",
-    "pt": "Olá! Esta é a minha nova voz. Era uma vez um pássaro que sabia falar.",
-    "pl": "Cześć! To mój nowy głos. Dawno temu żył ptak, który umiał mówić.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +71,9 @@ def clone_voice(
 ) -> Voice:
     """Make a voice from recordings: a row now, a job that does it. The caller commits.
 
-    Raises NotFound (a sample), Conflict (an unusable sample, a voice id that is taken),
-    InvalidRequest (language, engine, number of samples).
+    Samples that are not measured yet are taken: the job judges all of them itself. Raises
+    NotFound (a sample), Conflict (an unusable sample, a voice id that is taken), InvalidRequest
+    (language, engine, number of samples).
     """
     if not 1 <= len(set(sample_ids)) <= settings.max_samples_per_voice:
         raise InvalidRequest(f"A voice takes 1 to {settings.max_samples_per_voice} samples.")
@@ -159,11 +150,6 @@ def submit_clone_job(
     voice.job_id = job.id
 
 
-def sample_text_for(language: str) -> str:
-    """What a new voice says to introduce itself, in its language where we know one."""
-    return DEFAULT_SAMPLE_TEXT.get(language.partition("-")[0], DEFAULT_SAMPLE_TEXT["en"])
-
-
 def visible_voice(uow: UnitOfWork, user_id: UUID, voice_id: UUID) -> Voice:
     """A voice that the user may speak as. Raises NotFound."""
     voice = uow.voices.visible(user_id, voice_id)
@@ -184,27 +170,34 @@ def owned_voice(uow: UnitOfWork, user_id: UUID, voice_id: UUID) -> Voice:
 def delete_voice(uow: UnitOfWork, store: ObjectStore, user_id: UUID, voice_id: UUID) -> None:
     """Remove a voice: its open jobs, every object it can have, its row. The caller commits.
 
-    Workers drop what they cached of it before they speak their next piece.
+    The row goes last: a deletion that fails in between can be repeated. Workers write objects
+    while they hold the job's lock, so nothing appears behind this. They drop what they cached
+    of the voice before they speak their next piece.
     """
     voice = owned_voice(uow, user_id, voice_id)
+    deleted = NotFound("The voice was deleted.", code="voice_deleted")
     for job in uow.jobs.open_of_voice(voice_id):
         locked = uow.jobs.locked(job.id)
-        if locked is not None and locked.state in (JobState.PENDING, JobState.PROCESSING):
-            cancel_job(uow, locked)
+        if locked is not None:
+            fail_job(uow, locked, deleted)
     for key in voice_object_keys(voice):
         store.delete(key)
+    if voice.job_id is not None:
+        for key in list(store.list(object_keys.work_folder(voice.job_id))):
+            store.delete(key)
     uow.voices.delete(voice)
 
 
-def voice_object_keys(voice: Voice) -> list[str]:
+def voice_object_keys(voice: Voice) -> set[str]:
     """Every key that a voice's objects can have, also those that its row does not name yet."""
     place = (voice.id, voice.language, voice.kids)
-    return [
+    return {
         object_keys.reference_audio(*place),
         object_keys.recorded(*place),
         object_keys.spoken_sample(*place),
         *(object_keys.engine_profile(*place, engine) for engine in load_engines()),
-    ]
+        *(str(key) for key in voice.objects.values()),
+    }
 
 
 def clone_job(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Job:
@@ -251,14 +244,20 @@ def _ensure_usable(samples: Sequence[Sample], wanted: Sequence[UUID]) -> None:
         sample = found.get(sample_id)
         if sample is None:
             raise NotFound(f"There is no sample {sample_id}.", code="sample_not_found")
-        reasons = [reason["message"] for reason in (sample.verdict or {}).get("reasons", [])]
-        if sample.state == SampleState.REJECTED:
-            raise Conflict(
-                f"The sample {sample.name!r} cannot be used: {sample.error_message}",
-                code="sample_not_usable",
-            )
-        if sample.verdict is not None and not sample.verdict["is_usable"]:
+        reasons = _reasons_against(sample, is_alone=len(wanted) == 1)
+        if reasons:
             raise Conflict(
                 f"The sample {sample.name!r} cannot be used: {' '.join(reasons)}",
                 code="sample_not_usable",
             )
+
+
+def _reasons_against(sample: Sample, *, is_alone: bool) -> list[str]:
+    """Why a sample cannot be used. A short one can, beside others: their speech adds up."""
+    if sample.state == SampleState.REJECTED:
+        return [sample.error_message or "It was rejected."]
+    return [
+        str(reason["message"])
+        for reason in (sample.verdict or {}).get("reasons", [])
+        if reason["severity"] == "error" and (is_alone or reason["code"] != "too_short")
+    ]
