@@ -7,17 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_process_shutdown
-
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner
-from mynah.messaging.celery_app import make_app
+from mynah.messaging.celery_app import CeleryApp, make_worker_app
 from mynah.messaging.sender import Broker, CelerySender
-from mynah.observability.logging import configure_logging
-from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings, load_settings
 from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
@@ -34,7 +29,7 @@ class WorkerContext:
     runner: StepRunner
 
 
-def build_worker_context(settings: Settings, app: Celery) -> WorkerContext:
+def build_worker_context(settings: Settings, app: CeleryApp) -> WorkerContext:
     """Compose a worker's parts; nothing connects before its first use."""
     session_factory = make_session_factory(connect(settings))
     sender = CelerySender(app)
@@ -52,22 +47,14 @@ def build_worker_context(settings: Settings, app: Celery) -> WorkerContext:
     )
 
 
-def worker_parts(name: str) -> tuple[Celery, Callable[[], WorkerContext]]:
+def worker_parts(name: str) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
     """A worker's Celery app, and a function that gives each process its own context.
 
     A pool that forks must not share connections or the lease keeper's thread, so the context
     is made on first use and forgotten in a forked child.
     """
     settings = load_settings()
-    app = make_app(name, settings)
-
-    def set_up_logging(**_: object) -> None:
-        configure_logging(name, settings.log_level, settings.log_format)
-
-    # Celery leaves the logging alone when somebody answers this signal.
-    setup_logging.connect(set_up_logging, weak=False)
-    worker_init.connect(lambda **_: serve_metrics(settings.metrics_port), weak=False)
-    worker_process_shutdown.connect(lambda pid, **_: forget_process(pid), weak=False)
+    app = make_worker_app(name, settings)
 
     @lru_cache(maxsize=1)
     def context() -> WorkerContext:

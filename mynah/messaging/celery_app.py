@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery
+from celery import Celery as CeleryApp
 from celery.schedules import schedule
+from celery.signals import setup_logging, worker_init, worker_process_shutdown
 
 from mynah.contracts.tasks import EXPIRE, SWEEP, TaskContract
+from mynah.observability.logging import configure_logging
+from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings
+
+__all__ = ["CeleryApp", "make_app", "make_worker_app"]
 
 EXPIRE_INTERVAL_S = 60.0
 
 
-def make_app(name: str, settings: Settings) -> Celery:
+def make_app(name: str, settings: Settings) -> CeleryApp:
     """A Celery app. Delivery only: results, retries and truth live in Postgres.
 
     Messages are acknowledged when a task starts: a killed worker's step comes back by its
     lease within seconds, not by the visibility timeout, and never twice.
     """
-    app = Celery(name, broker=settings.redis_url)
+    app = CeleryApp(name, broker=settings.redis_url)
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,
@@ -51,6 +56,20 @@ def make_app(name: str, settings: Settings) -> Celery:
         },
         beat_max_loop_interval=max(settings.sweep_interval_s / 2, 0.1),
     )
+    return app
+
+
+def make_worker_app(name: str, settings: Settings) -> CeleryApp:
+    """A worker's app: logs as the gateway does, and shows its metrics."""
+    app = make_app(name, settings)
+
+    def set_up_logging(**_: object) -> None:
+        configure_logging(name, settings.log_level, settings.log_format)
+
+    # Celery leaves the logging alone when somebody answers this signal.
+    setup_logging.connect(set_up_logging, weak=False)
+    worker_init.connect(lambda **_: serve_metrics(settings.metrics_port), weak=False)
+    worker_process_shutdown.connect(lambda pid, **_: forget_process(pid), weak=False)
     return app
 
 
