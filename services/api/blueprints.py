@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
+from flask import request
 from flask_smorest import Blueprint
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import UnsupportedMediaType
 
 from services.api.auth.caller import requires
 
@@ -30,8 +34,33 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 BINARY = {"type": "string", "format": "binary"}
 
 
+_JSON, _MULTIPART = "application/json", "multipart/form-data"
+_BODY_TYPES = {"json": _JSON, "form": _MULTIPART, "files": _MULTIPART}
+
+
+class _Parser(FlaskParser):
+    """webargs' parser, in which the schema alone says what becomes of unknown keys."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - as in its base
+
+
 class ApiBlueprint(Blueprint):  # type: ignore[misc]
     """A flask-smorest blueprint with this API's conventions."""
+
+    ARGUMENTS_PARSER = _Parser()
+
+    def arguments(self, schema: Any, *, location: str = "json", **options: Any) -> Callable[[F], F]:
+        """Take arguments as flask-smorest does; a body of another type is refused."""
+        parsed = super().arguments(schema, location=location, **options)
+        wanted = _BODY_TYPES.get(location)
+        if wanted is None:
+            return parsed  # type: ignore[no-any-return]
+        refuse = self.alt_response(415, schema="Error", description=_DESCRIPTIONS[415])
+
+        def decorate(method: F) -> F:
+            return refuse(_taking(wanted, parsed(method)))  # type: ignore[no-any-return]
+
+        return decorate
 
     def guarded(self, scope: str, *statuses: int) -> Callable[[F], F]:
         """Require ``scope``, and document its errors and those of ``statuses``."""
@@ -67,3 +96,15 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
             return self.doc(responses=responses)(method)  # type: ignore[no-any-return]
 
         return decorate
+
+
+def _taking(content_type: str, method: F) -> F:
+    @wraps(method)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        has_body = bool(request.mimetype or request.content_length)
+        given = _JSON if request.is_json else request.mimetype
+        if has_body and given != content_type:
+            raise UnsupportedMediaType(f"The body must be {content_type}.")
+        return method(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]

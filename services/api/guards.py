@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -12,11 +11,11 @@ from werkzeug.exceptions import BadRequest
 
 from mynah.errors import InvalidRequest, PayloadTooLarge
 from services.api.bootstrap import current_container
+from services.api.texts import is_unstorable
 
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_JSON_DEPTH = 32
 MAX_QUERY_BYTES = 8 * 1024
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def register_guards(app: Flask) -> None:
@@ -32,7 +31,7 @@ def _check_address() -> None:
         raise PayloadTooLarge("The query is too long.")
     for text in (request.path, raw):
         _decode(unquote_to_bytes(text.encode("utf-8", "surrogateescape")), "address")
-    if any(_is_unspeakable(value) for values in request.args.listvalues() for value in values):
+    if any(is_unstorable(value) for values in request.args.listvalues() for value in values):
         raise InvalidRequest("The address holds NUL.", code="invalid_text")
     if "\x00" in request.path:
         raise InvalidRequest("The address holds NUL.", code="invalid_text")
@@ -46,13 +45,18 @@ def _check_size() -> None:
     )
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge(f"The request is larger than {limit} bytes.")
-    request.max_content_length = limit  # for bodies that do not say how long they are
+    # For bodies that do not say how long they are. One byte more than allowed: werkzeug cuts a
+    # body off at its limit without a word when it is read as a whole.
+    request.max_content_length = limit + 1
 
 
 def _check_json() -> None:
     if not request.is_json:
         return
-    text = _decode(request.get_data(cache=True), "body")
+    body = request.get_data(cache=True)
+    if len(body) > MAX_JSON_BYTES:
+        raise PayloadTooLarge(f"The request is larger than {MAX_JSON_BYTES} bytes.")
+    text = _decode(body, "body")
     try:
         document = json.loads(text) if text else None
     except (ValueError, RecursionError):
@@ -63,7 +67,7 @@ def _check_json() -> None:
 def _check_document(document: Any, depth: int) -> None:
     if depth > MAX_JSON_DEPTH:
         raise InvalidRequest("The body is nested too deeply.", code="nested_too_deeply")
-    if isinstance(document, str) and _is_unspeakable(document):
+    if isinstance(document, str) and is_unstorable(document):
         raise InvalidRequest("A text holds NUL or lone surrogates.", code="invalid_text")
     if isinstance(document, dict):
         for key, value in document.items():
@@ -72,10 +76,6 @@ def _check_document(document: Any, depth: int) -> None:
     elif isinstance(document, list):
         for value in document:
             _check_document(value, depth + 1)
-
-
-def _is_unspeakable(text: str) -> bool:
-    return "\x00" in text or _LONE_SURROGATE.search(text) is not None
 
 
 def _decode(raw: bytes, where: str) -> str:

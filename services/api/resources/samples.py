@@ -17,6 +17,7 @@ from services.api.bootstrap import current_container
 from services.api.downloads import send_object
 from services.api.resources.tts import requester
 from services.api.schemas import samples as schemas
+from services.api.texts import printable
 from services.api.use_cases import samples
 
 blp = ApiBlueprint("samples", __name__, url_prefix="/api/samples", description="Recordings")
@@ -65,8 +66,8 @@ def receive_sample(file: FileStorage, name: str) -> samples.Stored:
     container, asked = current_container(), requester()
     received = samples.Upload(
         file=file.stream,  # type: ignore[arg-type]  # a spooled file
-        filename=(file.filename or "recording")[-200:],
-        content_type=(file.mimetype or "")[:100],
+        filename=printable(file.filename or "")[-200:] or "recording",
+        content_type=printable(file.mimetype or "")[:100],
         name=name,
     )
     stored = samples.store_sample(

@@ -75,6 +75,8 @@ class SimpleVoices(MethodView):
         container = current_container()
         consent = voices.Consent(form["consent_statement"], form["consent_given_by"])
         order = voices.VoiceOrder(form["name"], form["language"], consent)
+        with container.new_uow() as uow:  # refused before anything is stored
+            voices.new_voice(uow, container.settings, owner(), order)
         samples = [receive_sample(file, "").sample.id for file in files["files"]]
         with container.new_uow() as uow:
             voice = voices.clone_voice(uow, container.settings, owner(), order, samples)

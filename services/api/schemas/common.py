@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from services.api.texts import is_unstorable
 
 
 class RequestSchema(Schema):
@@ -35,13 +37,15 @@ class PageQuerySchema(RequestSchema):
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
 
 
-class EmptyQuerySchema(RequestSchema):
-    """No parameters."""
-
-
 def text_field(longest: int, shortest: int = 0, **options: Any) -> fields.String:
-    """A text of bounded length."""
-    return fields.String(validate=validate.Length(min=shortest, max=longest), **options)
+    """A text of bounded length that can be stored."""
+    length = validate.Length(min=shortest, max=longest)
+    return fields.String(validate=[length, _check_storable], **options)
+
+
+def _check_storable(text: str) -> None:
+    if is_unstorable(text):
+        raise ValidationError("Holds NUL or lone surrogates.")
 
 
 def page_schema(item: type[Schema], name: str) -> type[Schema]:
