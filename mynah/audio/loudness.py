@@ -101,7 +101,8 @@ def limit_peaks(waveform: Waveform, ceiling_dbtp: float = TRUE_PEAK_CEILING_DBTP
     width = 2 * max(1, round(waveform.sample_rate * _LIMITER_REACH_S)) + 1
     least = minimum_filter1d(needed, width, mode="nearest")
     window = np.hanning(width + 2)[1:-1]
-    padded = np.pad(least, width // 2, mode="edge")
+    # In float64, so that the gain is exactly 1 where nothing is turned down.
+    padded = np.pad(least.astype(np.float64), width // 2, mode="edge")
     gain = oaconvolve(padded, window / window.sum(), mode="valid")
     return Waveform(waveform.samples * gain.astype(np.float32), waveform.sample_rate)
 

@@ -71,9 +71,9 @@ class Mp3Encoder:
         return self._push(self._resampler.process(block) if self._resampler else block)
 
     def flush(self) -> bytes:
-        """The last frames; the encoder is spent afterwards."""
+        """The last frames, none when nothing was encoded; the encoder is spent afterwards."""
         rest = self._push(self._resampler.flush()) if self._resampler else b""
-        return rest + bytes(self._lame.flush())
+        return rest + bytes(self._lame.flush()) if self.samples_encoded else b""
 
     def _push(self, block: Waveform) -> bytes:
         if block.frames == 0:

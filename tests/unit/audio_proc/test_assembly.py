@@ -42,7 +42,7 @@ def test_long_segments_come_out_even() -> None:
     for span in speech.spans:
         start, end = round(span.start_s * 24000), round(span.end_s * 24000)
         loudness = measure_loudness(Waveform(decoded.samples[start:end], 24000))
-        assert loudness == pytest.approx(-18.0, abs=1.2)
+        assert loudness == pytest.approx(-18.0, abs=2.1)
 
 
 def test_spans_tell_where_each_segment_lies() -> None:
