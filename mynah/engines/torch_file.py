@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mynah.engines.untrusted_zip import damaged_archive, open_untrusted_zip, read_entry
 from mynah.errors import InvalidRequest
 
 MAX_INSTRUCTIONS = 200_000
@@ -57,35 +58,27 @@ def load_torch_file(data: bytes) -> object:
     Raises InvalidRequest: ``unsafe_voice_file`` for any
     instruction, function or type beyond plain tensors, ``damaged_voice_file``.
     """
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise _damaged("it is not an archive") from error
-    with archive:
-        entries = _Entries(data, archive)
+    with open_untrusted_zip(io.BytesIO(data), MAX_ENTRIES) as archive:
+        entries = _Entries(archive)
         return _Interpreter(entries).run(entries.pickle)
 
 
 class _Entries:
     """The archive's parts. They are stored, not compressed, so nothing can swell."""
 
-    def __init__(self, data: bytes, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
         infos = archive.infolist()
-        if len(infos) > MAX_ENTRIES:
-            raise _damaged("it has too many entries")
         if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-            raise _damaged("its entries are compressed, which torch does not do")
-        if sum(info.file_size for info in infos) > len(data):
-            raise _damaged("its entries overlap")
+            raise damaged_archive("its entries are compressed, which torch does not do")
         self._archive = archive
         self._infos = {info.filename: info for info in infos}
         pickles = [name for name in self._infos if name.endswith("/data.pkl")]
         if len(pickles) != 1 or self._infos[pickles[0]].file_size > MAX_PICKLE_BYTES:
-            raise _damaged("it was not written by torch.save")
+            raise damaged_archive("it was not written by torch.save")
         self._folder = pickles[0].removesuffix("data.pkl")
         self._storages: dict[str, npt.NDArray[Any]] = {}
         if self._has_order(b"big"):
-            raise _damaged("its numbers are big-endian")
+            raise damaged_archive("its numbers are big-endian")
         self.pickle = self._read("data.pkl")
 
     def storage(self, key: str, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:
@@ -93,7 +86,7 @@ class _Entries:
         if key not in self._storages:
             data = self._read(f"data/{key}")
             if count < 0 or count * dtype.itemsize != len(data):
-                raise _damaged("a tensor's size is not what it says")
+                raise damaged_archive("a tensor's size is not what it says")
             self._storages[key] = np.frombuffer(data, dtype)
         return self._storages[key]
 
@@ -103,11 +96,8 @@ class _Entries:
     def _read(self, name: str) -> bytes:
         info = self._infos.get(self._folder + name)
         if info is None:
-            raise _damaged(f"its entry {name} is missing")
-        try:
-            return self._archive.read(info)
-        except (zipfile.BadZipFile, RuntimeError, OSError, EOFError) as error:
-            raise _damaged(f"its entry {name} cannot be read") from error
+            raise damaged_archive(f"its entry {name} is missing")
+        return read_entry(self._archive, info, info.compress_size)
 
 
 class _Interpreter:
@@ -129,13 +119,13 @@ class _Interpreter:
         try:
             for count, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
                 if count > MAX_INSTRUCTIONS:
-                    raise _damaged("it holds too many values")
+                    raise damaged_archive("it holds too many values")
                 if opcode.name == "STOP":
                     return self._stack.pop()
                 self._step(opcode.name, argument)
         except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-            raise _damaged("its table of contents cannot be read") from error
-        raise _damaged("its table of contents ends too soon")
+            raise damaged_archive("its table of contents cannot be read") from error
+        raise damaged_archive("its table of contents ends too soon")
 
     def _step(self, name: str, argument: Any) -> None:
         if name in _LITERALS:
@@ -178,7 +168,7 @@ class _Interpreter:
         position = len(self._stack) - 1
         while self._stack[position] is not _MARK:
             if position == 0:
-                raise _damaged("its table of contents cannot be read")
+                raise damaged_archive("its table of contents cannot be read")
             position -= 1
         items = self._stack[position + 1 :]
         del self._stack[position:]
@@ -254,10 +244,10 @@ def _rebuild_tensor(
 ) -> npt.NDArray[Any]:
     """torch's ``_rebuild_tensor_v2``: a view of ``storage``, in elements, within its bounds."""
     if not isinstance(storage, np.ndarray):
-        raise _damaged("a tensor has no storage")
+        raise damaged_archive("a tensor has no storage")
     sizes, steps = _lengths(shape), _lengths(strides)
     if len(sizes) != len(steps) or not isinstance(offset, int) or offset < 0:
-        raise _damaged("a tensor's shape cannot be read")
+        raise damaged_archive("a tensor's shape cannot be read")
     if 0 in sizes:
         return np.zeros(sizes, storage.dtype)
     last = offset + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
@@ -265,21 +255,21 @@ def _rebuild_tensor(
     if last >= storage.size or any(
         step == 0 and size > 1 for size, step in zip(sizes, steps, strict=True)
     ):
-        raise _damaged("a tensor lies outside its storage")
+        raise damaged_archive("a tensor lies outside its storage")
     width = storage.dtype.itemsize
     view = np.lib.stride_tricks.as_strided(
         storage[offset:], sizes, [step * width for step in steps], writeable=False
     )
     if view.size > storage.size:
-        raise _damaged("a tensor lies outside its storage")
+        raise damaged_archive("a tensor lies outside its storage")
     return view
 
 
 def _lengths(value: object) -> tuple[int, ...]:
     if not isinstance(value, tuple) or len(value) > 8:
-        raise _damaged("a tensor's shape cannot be read")
+        raise damaged_archive("a tensor's shape cannot be read")
     if any(not isinstance(length, int) or length < 0 for length in value):
-        raise _damaged("a tensor's shape cannot be read")
+        raise damaged_archive("a tensor's shape cannot be read")
     return value
 
 
@@ -293,7 +283,7 @@ def _empty_dict() -> dict[object, object]:
 
 def _own(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
-        raise _damaged("its table of contents cannot be read")
+        raise damaged_archive("its table of contents cannot be read")
     return value
 
 
@@ -301,7 +291,3 @@ def _unsafe(what: str) -> InvalidRequest:
     return InvalidRequest(
         f"The file holds more than tensors: {what}. It was not opened.", code="unsafe_voice_file"
     )
-
-
-def _damaged(why: str) -> InvalidRequest:
-    return InvalidRequest(f"The file is damaged: {why}.", code="damaged_voice_file")

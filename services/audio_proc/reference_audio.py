@@ -21,7 +21,8 @@ MAX_REFERENCE_RATE = 48_000
 MIN_SPEECH_S = 3.0
 GAP_S = 0.2
 
-# Several short recordings can make a voice where one of them could not.
+# Several short recordings can make a voice where one of them could not, if they hold any speech.
+MIN_SPEECH_PER_RECORDING_S = 0.5
 SHORTNESS = frozenset({"too_short"})
 
 
@@ -73,8 +74,9 @@ class ReferenceBuilder:
 
     def add(self, recording: Recording) -> None:
         """Judge a recording and keep of it what may be used."""
-        verdict = judge_recording(analyze_recording(recording.waveform))
-        is_fit = not is_unfit(verdict)
+        measurements = analyze_recording(recording.waveform)
+        verdict = judge_recording(measurements)
+        is_fit = _is_fit(measurements, verdict)
         speech = _usable_part(recording.waveform) if is_fit else None
         self._candidates.append(_Candidate(recording.sample_id, recording.name, verdict, speech))
         if not is_fit:
@@ -120,10 +122,10 @@ class ReferenceBuilder:
                 room_s -= found.speech.duration_s + GAP_S
 
 
-def is_unfit(verdict: Verdict) -> bool:
-    """Whether a recording must not go into a reference, even beside others."""
+def _is_fit(measurements: RecordingMeasurements, verdict: Verdict) -> bool:
+    """Whether a recording may go into a reference, alone or beside others."""
     errors = {reason.code for reason in verdict.reasons if reason.severity == "error"}
-    return bool(errors - SHORTNESS)
+    return measurements.speech_s >= MIN_SPEECH_PER_RECORDING_S and errors <= SHORTNESS
 
 
 def _usable_part(waveform: Waveform) -> Waveform:

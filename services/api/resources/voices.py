@@ -26,6 +26,16 @@ def owner() -> voices.VoiceOwner:
     return voices.VoiceOwner(asked.user_id, asked.request_id)
 
 
+def _filters(query: dict[str, Any], user_id: UUID) -> dict[str, object]:
+    """Column and value of each filter; languages are kept in lower case."""
+    filters = {name: query[name] for name in FILTERS if name in query}
+    if "language" in filters:
+        filters["language"] = filters["language"].lower().replace("_", "-")
+    if query.get("mine"):
+        filters["user_id"] = user_id
+    return filters
+
+
 @blp.route("")
 class Voices(MethodView):
     """The caller's voices and the public ones."""
@@ -39,7 +49,7 @@ class Voices(MethodView):
         with current_container().new_uow() as uow:
             page = uow.voices.page(
                 user_id,
-                filters={name: query[name] for name in FILTERS if name in query},
+                filters=_filters(query, user_id),
                 name_contains=query.get("name"),
                 cursor=query.get("cursor"),
                 limit=query["limit"],

@@ -6,11 +6,21 @@ from typing import Any
 from uuid import UUID
 
 from flask_smorest.fields import Upload
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    pre_load,
+    validate,
+    validates_schema,
+)
 
 from mynah.contracts.states import JobState, Visibility, VoiceState
 from mynah.db.models import Job, Voice
+from mynah.errors import InvalidRequest
 from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
+from services.api.use_cases.voice_import import ImportOrder
 from services.api.use_cases.voices import Consent, VoiceOrder
 
 
@@ -35,6 +45,17 @@ class VoiceCreateSchema(RequestSchema):
     engine = text_field(64, 1, load_default=None, allow_none=True)
     sample_text = text_field(400, 1, load_default=None, allow_none=True)
     voice_id = fields.UUID(load_default=None, allow_none=True)
+
+    @pre_load
+    def require_consent(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """A missing consent has an error of its own, for programs that ask for it then."""
+        if data.get("consent") is None:
+            raise InvalidRequest(
+                "A voice needs its speaker's consent.",
+                code="consent_required",
+                fields={"consent": ["Required."]},
+            )
+        return data
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> tuple[VoiceOrder, list[UUID]]:
@@ -82,6 +103,7 @@ class VoiceQuerySchema(PageQuerySchema):
     state = fields.Enum(VoiceState, by_value=True)
     visibility = fields.Enum(Visibility, by_value=True)
     kids = fields.Boolean()
+    mine = fields.Boolean(metadata={"description": "only the caller's own voices"})
     name = text_field(200, 1, metadata={"description": "part of the name"})
 
 
@@ -115,10 +137,23 @@ class ImportFormSchema(RequestSchema):
     name = text_field(200, 1, load_default=None)
     language = text_field(35, 2, load_default=None)
     engine = text_field(64, 1, load_default=None)
-    kids = fields.Boolean(load_default=False)
-    sample_rate = fields.Integer(load_default=None, validate=validate.Range(8000, 192_000))
+    kids = fields.Boolean(load_default=None)
+    sample_rate = fields.Integer(load_default=None, validate=validate.Range(1000, 192_000))
     consent_statement = text_field(2000, 10, load_default=None)
     consent_given_by = text_field(200, 1, load_default=None)
+
+    @validates_schema
+    def check_consent(self, data: dict[str, Any], **_: Any) -> None:
+        """Half a consent is none."""
+        if (data["consent_statement"] is None) != (data["consent_given_by"] is None):
+            raise ValidationError("Send both consent_statement and consent_given_by.")
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> ImportOrder:
+        """The order."""
+        statement, given_by = data.pop("consent_statement"), data.pop("consent_given_by")
+        consent = None if statement is None else Consent(statement, given_by)
+        return ImportOrder(consent=consent, **data)
 
 
 def show_voice(voice: Voice, user_id: UUID) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def clone_voice(
     _ensure_usable(uow.samples.many(owner.user_id, wanted), wanted)
     voice = new_voice(uow, settings, owner, order)
     uow.voices.add(voice, wanted)
-    submit_clone_job(uow, owner, voice, order, (PREPARE_VOICE, *FROM_REFERENCE))
+    contracts = (PREPARE_VOICE, *FROM_REFERENCE)
+    submit_clone_job(uow, owner, voice, contracts, order.sample_text)
     return voice
 
 
@@ -124,14 +125,14 @@ def submit_clone_job(
     uow: UnitOfWork,
     owner: VoiceOwner,
     voice: Voice,
-    order: VoiceOrder,
     contracts: Sequence[TaskContract[StepPayload]],
+    sample_text: str | None = None,
 ) -> None:
     """Submit the job that makes ``voice``: the steps that it still needs, one after another."""
     request = CloneRequest(
         voice_id=voice.id,
         engine=voice.engine,
-        sample_text=order.sample_text or sample_text_for(voice.language),
+        sample_text=sample_text or sample_text_for(voice.language),
     )
     job = Job(
         id=new_id(),
