@@ -1,0 +1,29 @@
+"""``make bench``: every benchmark that needs nothing but the stack. ``make up`` comes first."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import gateway, thousand_jobs, voice_cache, whole_job
+from bench.local_stack import find_target
+from bench.report import print_machine
+from deploy.local.errors import LocalStackError
+
+
+def main() -> int:
+    """Run them one after another."""
+    print_machine()
+    try:
+        target = find_target()
+    except LocalStackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    voice_cache.run()
+    whole_job.run(target)
+    thousand_jobs.run(target)
+    gateway.run(target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
