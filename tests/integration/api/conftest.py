@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.integration.api.gateway import Account, Gateway, open_gateway
 from tests.parts import RedisPart
@@ -68,10 +69,20 @@ def admin(api: Gateway) -> Account:
     return api.register(role="admin")
 
 
+@pytest.fixture(scope="package", autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Log errors in short: structlog's own tracebacks take seconds each to print."""
+    shorten = structlog.processors.format_exc_info
+    structlog.configure(processors=[shorten, structlog.processors.KeyValueRenderer()])
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture(autouse=True)
 def quiet_limiter() -> Iterator[None]:
     """Flask-Limiter complains at length when Redis is away."""
     logger = logging.getLogger("flask-limiter")
-    before, logger.level = logger.level, logging.CRITICAL
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
     yield
     logger.setLevel(before)
