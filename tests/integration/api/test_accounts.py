@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from werkzeug.routing import Rule
 
 from mynah.db.clock import utc_now
+from mynah.db.ids import new_id
 from mynah.db.models import ApiKey, User
 from services.api.auth.api_keys import hash_key
 from services.api.auth.scopes import DEFAULT_KEY_SCOPES
 from services.api.auth.tokens import issue_token
 from tests.integration.api.gateway import ADA, NOBODY, PASSWORD, Account, Gateway, error_of
+from tests.parts import wait_for
 
 PUBLIC = {
     "/health",
@@ -82,6 +87,28 @@ def test_an_email_is_registered_once(api: Gateway, ann: Account) -> None:
     body = {"email": ann.email.upper(), "password": PASSWORD}
     error = error_of(api.client.post("/api/auth/register", json=body), 409)
     assert error["error_code"] == "email_taken"
+
+
+def test_an_email_that_two_take_at_once_goes_to_one(api: Gateway) -> None:
+    email = f"{secrets.token_hex(6)}@example.org"
+    body = {"email": email, "password": PASSWORD}
+    with api.container.new_uow() as uow, ThreadPoolExecutor(1) as pool:
+        uow.users.add(User(id=new_id(), email=email, password_hash="-"))
+        uow.session.flush()
+        later = pool.submit(api.client.post, "/api/auth/register", json=body)
+        wait_for(lambda: count_waiting(api), 10, "the later request waits for the first")
+        uow.commit()
+        error_of(later.result(), 409)
+
+
+def count_waiting(api: Gateway) -> int:
+    """Connections that wait for a lock in this test's database."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with api.container.new_uow() as uow:
+        return uow.session.scalar(query) or 0
 
 
 def test_registration_can_be_closed(new_gateway: Callable[..., Gateway]) -> None:
