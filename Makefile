@@ -8,6 +8,7 @@ INSTALL := deploy/local/bootstrap.sh
 
 # What the demo speaks and with whose voice; both files are optional.
 RECORDING ?=
+RECORDINGS ?=
 STORY ?=
 LANGUAGE ?= en
 
@@ -25,7 +26,7 @@ ARGS ?=
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down restart status logs check test bench lock clean
+.PHONY: bench-similarity help setup demo up down restart status logs check test bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,9 +68,17 @@ bench: ## run the benchmarks
 	@$(INSTALL) dev
 	$(PY) -m bench $(ARGS)
 
+bench-similarity: setup ## how near a cloned voice comes to its speaker (RECORDINGS=folder)
+	@. deploy/local/uv.sh && uv=$$(find_uv) && to=--python=.venv-similarity/bin/python && \
+		"$$uv" venv --quiet --allow-existing --python $(PY) .venv-similarity && \
+		"$$uv" pip install --quiet $$to -r requirements/bench-similarity.txt \
+			-e '.[espeak]' -c requirements/local.txt && \
+		"$$uv" pip install --quiet $$to --no-deps resemblyzer==0.1.4
+	.venv-similarity/bin/python -W ignore -m bench.similarity "$(RECORDINGS)"
+
 lock: setup ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	@deploy/local/lock.sh $(ARGS)
 
 clean: ## stop the stack, remove environments and caches (DATA=yes: all stored voices too)
 	@if [ -x $(PY) ]; then $(LOCAL) down $(if $(filter yes,$(DATA)),--remove-data); fi
-	rm -rf .venv .venv-swift .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-swift .venv-similarity .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
