@@ -18,9 +18,12 @@ from mynah.audio.waveform import Waveform
 from mynah.errors import InvalidAudio
 
 DEFAULT_BITRATE_KBPS = 96
-# LAME's speed setting. 5 runs at 500 times real time on one core, 2 at 200 without an audible
-# gain for speech at these bitrates.
-LAME_QUALITY = 5
+# LAME's speed setting, 0 (slowest) to 9. 7 leaves out noise shaping and takes 0.7 times as long
+# as 5, ffmpeg's default. On speech the noise in every band is the same from 96 kbit/s per channel
+# on (measured at 16 and 24 kHz); below that 7 leaves more noisy bands.
+_SPARING_QUALITY = 7
+_CAREFUL_QUALITY = 5
+_SPARING_FROM_KBPS = 96
 
 
 class Mp3Encoder:
@@ -59,7 +62,9 @@ class Mp3Encoder:
             if sample_rate != self.output_rate
             else None
         )
-        self._lame = _new_lame(self.output_rate, channels, bitrate_kbps, vbr_quality)
+        is_generous = vbr_quality is None and bitrate_kbps >= _SPARING_FROM_KBPS * channels
+        self.lame_quality = _SPARING_QUALITY if is_generous else _CAREFUL_QUALITY
+        self._lame = self._open_lame(bitrate_kbps)
 
     def encode(self, block: Waveform) -> bytes:
         """The frames that this block completes, perhaps none. ValueError for another layout."""
@@ -74,6 +79,20 @@ class Mp3Encoder:
         """The last frames, none when nothing was encoded; the encoder is spent afterwards."""
         rest = self._push(self._resampler.flush()) if self._resampler else b""
         return rest + bytes(self._lame.flush()) if self.samples_encoded else b""
+
+    def _open_lame(self, bitrate_kbps: int) -> lameenc.Encoder:
+        lame = lameenc.Encoder()
+        lame.silence()  # no log lines on stdout
+        lame.set_channels(self.channels)
+        lame.set_in_sample_rate(self.output_rate)
+        lame.set_out_sample_rate(self.output_rate)  # else LAME lowers it for low bitrates
+        lame.set_quality(self.lame_quality)
+        if self.vbr_quality is None:
+            lame.set_bit_rate(bitrate_kbps)
+        else:
+            lame.set_vbr(lameenc.VBR_MTRH)
+            lame.set_vbr_quality(self.vbr_quality)
+        return lame
 
     def _push(self, block: Waveform) -> bytes:
         if block.frames == 0:
@@ -99,7 +118,8 @@ class Mp3FileWriter:
         if self._encoder.samples_encoded == 0:
             raise InvalidAudio("There is no audio to encode.", code="empty_audio")
         frames = b"".join(self._frames)
-        info = InfoTag(self._encoder.samples_encoded, self._encoder.vbr_quality, LAME_QUALITY)
+        encoder = self._encoder
+        info = InfoTag(encoder.samples_encoded, encoder.vbr_quality, encoder.lame_quality)
         return build_id3(tags) + with_info_frame(frames, info)
 
 
@@ -132,20 +152,3 @@ def encode_mp3(
     if writer is None:
         raise InvalidAudio("There is no audio to encode.", code="empty_audio")
     return writer.finish(tags or SpeechTags())
-
-
-def _new_lame(
-    sample_rate: int, channels: int, bitrate_kbps: int, vbr_quality: int | None
-) -> lameenc.Encoder:
-    lame = lameenc.Encoder()
-    lame.silence()  # no log lines on stdout
-    lame.set_channels(channels)
-    lame.set_in_sample_rate(sample_rate)
-    lame.set_out_sample_rate(sample_rate)  # else LAME lowers the rate for low bitrates
-    lame.set_quality(LAME_QUALITY)
-    if vbr_quality is None:
-        lame.set_bit_rate(bitrate_kbps)
-    else:
-        lame.set_vbr(lameenc.VBR_MTRH)
-        lame.set_vbr_quality(vbr_quality)
-    return lame

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mynah.errors import UnsupportedFormat
 
@@ -108,9 +109,15 @@ class FrameHeader:
 
 def parse_frame_header(data: bytes, position: int) -> FrameHeader | None:
     """The Layer III header at ``position``; None when there is none."""
-    if position + 4 > len(data) or data[position] != 0xFF or data[position + 1] & 0xE0 != 0xE0:
+    return _parse_header(data[position : position + 4])
+
+
+@lru_cache(maxsize=1024)
+def _parse_header(header: bytes) -> FrameHeader | None:
+    """The header in four bytes; a file has few different ones."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
-    second, third, fourth = data[position + 1 : position + 4]
+    _, second, third, fourth = header
     version_bits, layer_bits = second >> 3 & 0b11, second >> 1 & 0b11
     bitrate_index, rate_index = third >> 4, third >> 2 & 0b11
     if layer_bits != 0b01 or version_bits not in _RATES_BY_VERSION:
