@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.orm import Session, sessionmaker
 
-from mynah.errors import DatabaseUnavailable
+from mynah.errors import Conflict, DatabaseUnavailable
 from mynah.settings import Settings
 
 # PostgreSQL error classes that mean "not now": connection exceptions, insufficient resources,
@@ -44,9 +44,15 @@ def make_session_factory(engine: Engine) -> sessionmaker[Session]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn "the database is away" into DatabaseUnavailable; let all else pass."""
+    """Turn "the database is away" and "somebody was quicker" into errors of ours.
+
+    Raises DatabaseUnavailable; Conflict when what was checked before was taken or removed by
+    another transaction in between. All else passes.
+    """
     try:
         yield
+    except sa_exc.IntegrityError as error:
+        raise Conflict("Another request was quicker; try again.") from error
     except sa_exc.TimeoutError as error:  # no connection free in the pool
         raise DatabaseUnavailable from error
     except sa_exc.DBAPIError as error:

@@ -7,10 +7,9 @@ from typing import Any, cast
 
 import structlog
 from flask import Flask, Response, g, jsonify
-from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import HTTPException
 
-from mynah.errors import Conflict, MynahError
+from mynah.errors import MynahError
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +30,6 @@ def register_error_handlers(app: Flask) -> None:
     """Answer every error in the one body."""
     app.register_error_handler(MynahError, _answer_mynah_error)
     app.register_error_handler(HTTPException, _answer_http_error)
-    app.register_error_handler(IntegrityError, _answer_lost_race)
     app.register_error_handler(Exception, _answer_crash)
 
 
@@ -87,11 +85,6 @@ def _answer_http_error(error: HTTPException) -> Response:
         if name != "Content-Type":
             response.headers[name] = value
     return response
-
-
-def _answer_lost_race(_: IntegrityError) -> Response:
-    """What was checked before was taken or removed by another request in between."""
-    return _answer_mynah_error(Conflict("Another request was quicker; try again."))
 
 
 def _answer_crash(error: Exception) -> Response:
