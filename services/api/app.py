@@ -33,9 +33,10 @@ _SECURITY_HEADERS = {
 
 
 class GatewayApi(Api):  # type: ignore[misc]
-    """flask-smorest's API with this gateway's error body."""
+    """flask-smorest's API with this gateway's error body; every route names its own errors."""
 
     ERROR_SCHEMA = ErrorSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None
 
 
 def create_app(container: Container) -> Flask:

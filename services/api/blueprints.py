@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from flask import request
 from flask_smorest import Blueprint
+from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -59,6 +60,22 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
         def decorate(method: F) -> F:
             return refuse(_taking(wanted, parsed(method)))  # type: ignore[no-any-return]
+
+        return decorate
+
+    def upload(self, files: type[Schema], form: type[Schema]) -> Callable[[F], F]:
+        """Take a body of files and fields, documented as the one body that it is.
+
+        The method gets what both schemas loaded, the files first.
+        """
+        name = form.__name__.replace("FormSchema", "UploadSchema")
+        body = {"in": "files", "required": True, "schema": type(name, (files, form), {})()}
+
+        def decorate(method: F) -> F:
+            taken = self.arguments(form, location="form")(method)
+            taken = self.arguments(files, location="files")(taken)
+            taken._apidoc["arguments"]["parameters"] = [body]  # type: ignore[attr-defined]
+            return taken
 
         return decorate
 

@@ -49,8 +49,7 @@ class Samples(MethodView):
         return {"items": items, "next_cursor": page.next_cursor}
 
     @blp.guarded("voices:write", 413)
-    @blp.arguments(schemas.SampleFileSchema, location="files")
-    @blp.arguments(schemas.SampleFormSchema, location="form")
+    @blp.upload(schemas.SampleFileSchema, schemas.SampleFormSchema)
     @blp.response(201, StoredSampleSchema)
     def post(self, files: dict[str, FileStorage], form: dict[str, str]) -> Any:
         """Upload a recording: WAV, MP3, M4A, FLAC, OGG or WebM, told by its content.

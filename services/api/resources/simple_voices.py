@@ -67,8 +67,7 @@ class SimpleVoices(MethodView):
         return {"items": [_show(voice) for voice in page.items], "next_cursor": page.next_cursor}
 
     @blp.guarded("voices:write", 409, 413)
-    @blp.arguments(RecordingsSchema, location="files")
-    @blp.arguments(SimpleVoiceFormSchema, location="form")
+    @blp.upload(RecordingsSchema, SimpleVoiceFormSchema)
     @blp.response(202, SimpleVoiceSchema)
     def post(self, files: dict[str, list[FileStorage]], form: dict[str, str]) -> Any:
         """Upload recordings and clone a voice from them in one request."""

@@ -81,8 +81,7 @@ class Import(MethodView):
     """A voice that was made elsewhere."""
 
     @blp.guarded("voices:write", 413)
-    @blp.arguments(schemas.BundleFileSchema, location="files")
-    @blp.arguments(schemas.ImportFormSchema, location="form")
+    @blp.upload(schemas.BundleFileSchema, schemas.ImportFormSchema)
     @blp.response(201, schemas.VoiceSchema)
     @blp.alt_response(202, schema=schemas.VoiceSchema, description="A job makes what it lacks.")
     def post(self, files: dict[str, FileStorage], order: voice_import.ImportOrder) -> Any:
