@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mynah.audio.waveform import Samples, Waveform
 
 _BATCH_FRAMES = 65536
+_DTYPES = {"u8": "u1", "s16": "<i2", "s32": "<i4", "s64": "<i8", "flt": "<f4", "dbl": "<f8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,7 @@ def iter_blocks(frames: Iterable[av.AudioFrame]) -> Iterator[DecodedBlock]:
 
 def _to_float(frame: av.AudioFrame) -> Samples:
     """The frame's samples; NaN and infinities become 0."""
-    raw: npt.NDArray[Any] = frame.to_ndarray()
-    if not frame.format.is_planar:
-        raw = raw.reshape(-1, frame.layout.nb_channels).T
+    raw = _raw_samples(frame)
     if raw.dtype == np.uint8:
         return (raw.astype(np.float32) - np.float32(128.0)) / np.float32(128.0)
     if np.issubdtype(raw.dtype, np.integer):
@@ -84,3 +83,18 @@ def _to_float(frame: av.AudioFrame) -> Samples:
     if np.isfinite(samples).all():
         return samples
     return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _raw_samples(frame: av.AudioFrame) -> npt.NDArray[Any]:
+    """The frame's samples as the decoder left them, shape ``(channels, frames)``.
+
+    Not ``frame.to_ndarray()``: with eight planar channels or more PyAV 18 counts planes that do
+    not exist, and reading those kills the process. A damaged file can claim 26 channels.
+    """
+    channels, count = frame.layout.nb_channels, frame.samples
+    dtype = _DTYPES[frame.format.packed.name]
+    planes: Any = frame.planes  # buffers, which their types do not say
+    if not frame.format.is_planar:
+        packed: npt.NDArray[Any] = np.frombuffer(planes[0], dtype, count * channels)
+        return packed.reshape(count, channels).T
+    return np.stack([np.frombuffer(planes[index], dtype, count) for index in range(channels)])

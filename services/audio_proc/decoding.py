@@ -21,6 +21,7 @@ from mynah.errors import InvalidAudio
 
 MIN_DURATION_S = 0.1
 MAX_CHANNELS = 8
+MIN_SAMPLE_RATE = 1000
 MAX_SAMPLE_RATE = 384_000
 # Broken packets are skipped; a recording with more broken than whole ones is refused.
 MAX_DAMAGED_SHARE = 0.5
@@ -214,11 +215,6 @@ class _Decoding:
     def keep(self, block: DecodedBlock) -> None:
         """Add a block. Raises InvalidAudio when the recording grows beyond its limits."""
         channels, frames = block.samples.shape
-        if not 1 <= channels <= MAX_CHANNELS or not 1000 <= block.sample_rate <= MAX_SAMPLE_RATE:
-            raise InvalidAudio(
-                f"{channels} channels at {block.sample_rate} Hz are not supported.",
-                code="unsupported_format",
-            )
         self._duration_s += frames / block.sample_rate
         self._size_bytes += block.samples.nbytes
         if self._duration_s > self._limits.max_duration_s:
@@ -249,8 +245,17 @@ class _Decoding:
         damaged_share = 1.0 - whole * lengths_s[layout] / max(self._duration_s, 1e-9)
         if damaged_share > MAX_DAMAGED_SHARE:
             raise InvalidAudio("The audio is damaged.", code="corrupt_audio")
+        _check_layout(*layout)
         if lengths_s[layout] < MIN_DURATION_S:
             raise InvalidAudio("The recording is too short.", code="too_short")
         joined = np.concatenate(self._by_layout.pop(layout), axis=1)
         samples = joined[0] if layout[1] == 1 else joined
         return Waveform(samples, layout[0]), round(damaged_share, 4)
+
+
+def _check_layout(sample_rate: int, channels: int) -> None:
+    if not 1 <= channels <= MAX_CHANNELS or not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise InvalidAudio(
+            f"{channels} channels at {sample_rate} Hz are not supported.",
+            code="unsupported_format",
+        )

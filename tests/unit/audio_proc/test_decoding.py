@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mynah.audio.av_frames import FrameBatcher
 from mynah.audio.mp3 import Mp3Encoder, encode_mp3
 from mynah.audio.tags import SpeechTags
 from mynah.audio.wav import encode_wav, wav_header
@@ -213,6 +214,45 @@ def test_an_absurd_rate_is_refused() -> None:
     data = bytearray(encode_wav(tone()))
     struct.pack_into("<I", data, 24, 4_000_000)
     assert refusal(bytes(data)) in ("unsupported_format", "corrupt_audio")
+
+
+@pytest.mark.parametrize("layout", ["mono", "5.1", "7.1", "hexadecagonal", "22.2"])
+@pytest.mark.parametrize("sample_format", ["fltp", "flt", "s16p", "s16"])
+def test_frames_of_many_channels_are_read_where_they_are(layout: str, sample_format: str) -> None:
+    """PyAV's own ``to_ndarray`` reads planes that do not exist; a damaged file can bring it."""
+    frame = av.AudioFrame(format=sample_format, layout=layout, samples=512)
+    channels = frame.layout.nb_channels
+    for plane in frame.planes[: channels if frame.format.is_planar else 1]:
+        plane.update(bytes(plane.buffer_size))
+    frame.sample_rate = 48000
+    batcher = FrameBatcher()
+    assert batcher.add(frame) is None
+    block = batcher.flush()
+    assert block is not None
+    assert block.samples.shape == (channels, 512)
+    assert not block.samples.any()
+
+
+def test_damaged_files_are_decoded_or_refused_never_worse() -> None:
+    originals = (
+        encode_mp3(noise(0.5)),
+        soundfile_bytes(noise(0.5), "WAV", "PCM_24"),
+        av_file(noise(0.5, 44100), "ipod", "aac"),
+        av_file(noise(0.5, 44100), "adts", "aac"),
+        av_file(noise(0.5, 48000), "webm", "libopus"),
+        av_file(noise(0.5), "flac", "flac"),
+    )
+    rng = np.random.default_rng(5)
+    for turn in range(120):
+        data = bytearray(originals[turn % len(originals)])
+        reach = len(data) if turn % 2 else min(len(data), 400)
+        for place in rng.integers(0, reach, 20):
+            data[place] = rng.integers(256)
+        try:
+            waveform = decode_recording(bytes(data), LIMITS).waveform
+        except InvalidAudio:
+            continue
+        assert np.isfinite(waveform.samples).all()
 
 
 def test_nan_and_infinity_become_silence() -> None:
