@@ -21,6 +21,8 @@ from mynah.audio.tags import SpeechTags
 from mynah.audio.waveform import Waveform
 from mynah.errors import InvalidAudio
 
+_NO_OTHER_FILES = {"protocol_whitelist": "none"}  # a playlist is not followed
+
 
 @runtime_checkable
 class Tensor(Protocol):
@@ -136,7 +138,7 @@ def _with_channels(block: Waveform, channels: int) -> Waveform:
 def _decode_blocks(stream: BinaryIO) -> Iterator[Waveform]:
     """The first audio track of a file, decoded in blocks."""
     try:
-        with av.open(stream, mode="r") as container:
+        with av.open(stream, mode="r", options=_NO_OTHER_FILES) as container:
             for block in iter_blocks(container.decode(audio=0)):
                 yield block.to_waveform()
     except (av.FFmpegError, IndexError) as error:

@@ -94,6 +94,14 @@ def test_files_of_all_kinds_become_mp3(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "other.wav"
+    secret.write_bytes(encode_wav(tone()))
+    for text in (f"ffconcat version 1.0\nfile '{secret}'\n", f"#EXTM3U\n#EXTINF:1,\n{secret}\n"):
+        with pytest.raises(InvalidAudio):
+            convert_audio_file_to_mp3(text.encode())
+
+
 def test_stitched_chunks_have_no_gap_and_no_drift() -> None:
     long = tone(3.0, hz=400.0)  # whole periods per second: the phase goes on over the joins
     chunks = [encode_mp3(Waveform(part, 24000), 128) for part in np.split(long.samples, 3)]
