@@ -121,7 +121,7 @@ def _iter_shaped(
         samples = np.zeros(pitched, np.float32)
         usable = shaped.samples[:pitched]
         samples[: usable.size] = usable
-        yield Waveform(_scale(samples, settings.volume), stretch.sample_rate)
+        yield Waveform(_bend(samples * np.float32(settings.volume)), stretch.sample_rate)
 
 
 def _iter_stretches(blocks: Iterator[Waveform]) -> Iterator[Waveform]:
@@ -140,10 +140,12 @@ def _iter_stretches(blocks: Iterator[Waveform]) -> Iterator[Waveform]:
 
 
 def _scale(samples: Samples, volume: float) -> Samples:
-    """``samples`` times ``volume``, bent below full scale above 0.8 rather than clipped."""
-    if volume == 1.0:
-        return samples
-    scaled = samples * np.float32(volume)
-    excess = np.maximum(np.abs(scaled) - np.float32(0.8), 0)
-    bent = np.sign(scaled) * (np.float32(0.8) + np.float32(0.2) * np.tanh(excess * 5))
-    return np.where(excess > 0, bent, scaled).astype(np.float32)
+    """``samples`` times ``volume``, bent where that would clip."""
+    return samples if volume == 1.0 else _bend(samples * np.float32(volume))
+
+
+def _bend(samples: Samples) -> Samples:
+    """``samples`` bent below full scale above 0.8 rather than clipped."""
+    excess = np.maximum(np.abs(samples) - np.float32(0.8), 0)
+    bent = np.sign(samples) * (np.float32(0.8) + np.float32(0.2) * np.tanh(excess * 5))
+    return np.where(excess > 0, bent, samples).astype(np.float32)

@@ -72,8 +72,9 @@ def load_shape(profile: Profile) -> Shape:
     )
 
 
+@lru_cache(maxsize=len(VARIANTS))
 def study(variant: str) -> Waveform:
-    """How a variant reads the study text."""
+    """How a variant reads the study text; kept, since eSpeak's noise differs from run to run."""
     voice, _ = LANGUAGES["en-us"]
     name = f"{voice}+{variant}" if variant else voice
     blocks = list(library.iter_blocks(library.Utterance(_STUDY_TEXT, name)))

@@ -1,0 +1,156 @@
+"""What every engine of the catalog promises; one that is not installed here is left out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mynah.audio.waveform import Samples, Waveform
+from mynah.engines.base import Profile, SpeechEngine, SynthesisSettings
+from mynah.engines.catalog import BUILTIN_VOICES, load_engines, resolve_language
+from mynah.engines.profile_file import dump_profile, load_profile
+from mynah.engines.registry import availability, load_engine
+from mynah.errors import InvalidAudio, InvalidRequest, MynahError, NotFound
+
+SHORT = "The lamp is lit."
+LONG = "The lamp is lit, the door is closed, and everybody in the house is fast asleep by now."
+SETTINGS = SynthesisSettings(similarity=1.0, seed=7)
+
+
+def available_engines() -> list[str]:
+    return [engine_id for engine_id in load_engines() if availability(engine_id).available]
+
+
+@pytest.fixture(scope="module", params=available_engines())
+def engine(request: pytest.FixtureRequest) -> Iterator[SpeechEngine]:
+    loaded = load_engine(request.param)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def builtin(engine: SpeechEngine) -> Profile:
+    voice = next(voice for voice in BUILTIN_VOICES if voice.engine == engine.info.id)
+    return engine.builtin_profile(voice.engine_voice, voice.language)
+
+
+@pytest.fixture(scope="module")
+def cloned(engine: SpeechEngine, builtin: Profile) -> Profile:
+    """A profile of a person, who is the engine itself, read slowly in another pitch."""
+    settings = replace(SETTINGS, pitch_semitones=5.0)
+    recording = speak(engine, LONG + " " + LONG, builtin, settings)
+    return engine.prepare_profile([Waveform(recording, engine.info.sample_rate)], "en")
+
+
+def speak(
+    engine: SpeechEngine, text: str, profile: Profile, settings: SynthesisSettings = SETTINGS
+) -> Samples:
+    return np.concatenate([block.samples for block in engine.synthesize(text, profile, settings)])
+
+
+def is_same(one: Samples, other: Samples) -> bool:
+    """The same speech: an engine's noise may differ a little, words and timing may not."""
+    return one.size == other.size and float(np.corrcoef(one, other)[0, 1]) > 0.98
+
+
+@pytest.mark.parametrize("kind", ["builtin", "cloned"])
+def test_speech_is_mono_finite_audible_and_at_the_engines_rate(
+    engine: SpeechEngine, kind: str, request: pytest.FixtureRequest
+) -> None:
+    blocks = list(engine.synthesize(LONG, request.getfixturevalue(kind), SETTINGS))
+    assert all(block.sample_rate == engine.info.sample_rate for block in blocks)
+    assert all(block.samples.ndim == 1 and block.samples.dtype == np.float32 for block in blocks)
+    samples = np.concatenate([block.samples for block in blocks])
+    assert np.isfinite(samples).all()
+    assert 0.05 < np.abs(samples).max() <= 1.0
+    assert 2.0 < samples.size / engine.info.sample_rate < 15.0
+
+
+def test_longer_text_is_longer_speech_and_a_higher_rate_shortens_it(
+    engine: SpeechEngine, builtin: Profile
+) -> None:
+    long = speak(engine, LONG, builtin).size
+    assert long > 2 * speak(engine, SHORT, builtin).size
+    assert speak(engine, LONG, builtin, replace(SETTINGS, rate=2.0)).size < 0.7 * long
+
+
+def test_the_same_seed_gives_the_same_speech(engine: SpeechEngine, builtin: Profile) -> None:
+    assert is_same(speak(engine, LONG, builtin), speak(engine, LONG, builtin))
+
+
+def test_callers_at_the_same_time_get_their_own_speech(
+    engine: SpeechEngine, builtin: Profile
+) -> None:
+    texts = [f"Number {number} is speaking now." for number in range(8)]
+    alone = [speak(engine, text, builtin) for text in texts]
+    together: list[Samples | None] = [None] * len(texts)
+
+    def one(index: int) -> None:
+        together[index] = speak(engine, texts[index], builtin)
+
+    threads = [threading.Thread(target=one, args=(index,)) for index in range(len(texts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    for expected, got in zip(alone, together, strict=True):
+        assert got is not None
+        assert is_same(expected, got)
+
+
+def test_leaving_early_frees_the_engine(engine: SpeechEngine, builtin: Profile) -> None:
+    expected = speak(engine, SHORT, builtin)
+    blocks = engine.synthesize(LONG, builtin, SETTINGS)
+    next(blocks)
+    blocks.close()  # type: ignore[attr-defined]
+    assert is_same(speak(engine, SHORT, builtin), expected)
+
+
+def test_a_profile_survives_its_file(engine: SpeechEngine, cloned: Profile) -> None:
+    again = load_profile(dump_profile(cloned), engine.info.id)
+    assert is_same(speak(engine, SHORT, again), speak(engine, SHORT, cloned))
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\x00", "🙂🙂🙂", "\ud800", "…"])
+def test_a_text_without_words_is_spoken_or_clearly_refused(
+    engine: SpeechEngine, builtin: Profile, text: str
+) -> None:
+    try:
+        assert speak(engine, text, builtin).size
+    except MynahError as error:
+        assert error.status < 500
+
+
+@pytest.mark.parametrize("text", ["<speak>hello</speak>", "[[h@loU]] there", "a & b < c"])
+def test_text_is_text_whatever_it_looks_like(
+    engine: SpeechEngine, builtin: Profile, text: str
+) -> None:
+    assert speak(engine, text, builtin).size > 0.3 * engine.info.sample_rate
+
+
+def test_recordings_without_speech_give_no_profile(engine: SpeechEngine) -> None:
+    rate = engine.info.sample_rate
+    for samples in (np.zeros(5 * rate, np.float32), np.zeros(0, np.float32)):
+        with pytest.raises(InvalidAudio):
+            engine.prepare_profile([Waveform(samples, rate)], "en")
+
+
+def test_unknown_voices_and_strange_profiles_are_refused(
+    engine: SpeechEngine, builtin: Profile
+) -> None:
+    with pytest.raises(NotFound):
+        engine.builtin_profile("no-such-voice", "en")
+    with pytest.raises(InvalidRequest):
+        list(engine.synthesize(SHORT, replace(builtin, engine="another"), SETTINGS))
+
+
+def test_every_builtin_voice_speaks(engine: SpeechEngine) -> None:
+    for voice in BUILTIN_VOICES:
+        if voice.engine == engine.info.id:
+            profile = engine.builtin_profile(voice.engine_voice, voice.language)
+            assert np.abs(speak(engine, "1, 2, 3.", profile)).max() > 0.05, voice.slug
+            assert resolve_language(engine.info, voice.language) == voice.language
