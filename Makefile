@@ -64,9 +64,10 @@ test: ## run the tests against real parts (ARGS="tests/unit -k name")
 	@$(INSTALL) swift
 	$(PY) -m pytest $(ARGS)
 
-bench: ## run the benchmarks
+bench: ## run the benchmarks against the running stack (make up)
 	@$(INSTALL) dev
-	$(PY) -m bench $(ARGS)
+	@. deploy/local/uv.sh && "$$(find_uv)" pip install --quiet --python $(PY) imageio-ffmpeg
+	$(PY) -m bench
 
 bench-similarity: setup ## how near a cloned voice comes to its speaker (RECORDINGS=folder)
 	@. deploy/local/uv.sh && uv=$$(find_uv) && to=--python=.venv-similarity/bin/python && \
