@@ -27,13 +27,13 @@ def send_object(
     if is_part:
         response.content_range = ContentRange("bytes", start, stop, info.size_bytes)
     kind = "attachment" if as_attachment else "inline"
-    response.headers["Content-Disposition"] = f"{kind}; {_named(filename)}"
+    response.headers["Content-Disposition"] = f"{kind}; {filename_parameters(filename)}"
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
-def _named(filename: str) -> str:
-    """A name for every browser; control characters would end or break the header."""
+def filename_parameters(filename: str) -> str:
+    """A name as every browser reads it; control characters would end or break the header."""
     shown = "".join(character if character.isprintable() else "_" for character in filename)
     ascii_name = shown.encode("ascii", "replace").decode().translate(_UNQUOTABLE)
     return f"filename=\"{ascii_name}\"; filename*=UTF-8''{quote(shown, safe='')}"

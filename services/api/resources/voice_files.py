@@ -15,7 +15,7 @@ from mynah.errors import NotFound, PayloadTooLarge
 from services.api.auth.caller import current_caller
 from services.api.blueprints import ApiBlueprint
 from services.api.bootstrap import current_container
-from services.api.downloads import send_object
+from services.api.downloads import filename_parameters, send_object
 from services.api.resources.voices import owner
 from services.api.schemas import voices as schemas
 from services.api.use_cases import voice_bundle, voice_import, voices
@@ -67,13 +67,10 @@ class Export(MethodView):
         with container.new_uow() as uow:
             voice = voices.owned_voice(uow, current_caller().user_id, voice_id)
         bundle = voice_bundle.write_bundle(container.store, voice)
-        return send_file(
-            bundle,
-            mimetype="application/zip",
-            as_attachment=True,
-            download_name=f"{voice.name}.voice.zip",
-            max_age=0,
-        )
+        response = send_file(bundle, mimetype="application/zip", max_age=0)
+        name = filename_parameters(f"{voice.name}.voice.zip")
+        response.headers["Content-Disposition"] = f"attachment; {name}"
+        return response
 
 
 @blp.route("/import")

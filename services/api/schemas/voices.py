@@ -47,9 +47,9 @@ class VoiceCreateSchema(RequestSchema):
     voice_id = fields.UUID(load_default=None, allow_none=True)
 
     @pre_load
-    def require_consent(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def require_consent(self, data: Any, **_: Any) -> Any:
         """A missing consent has an error of its own, for programs that ask for it then."""
-        if data.get("consent") is None:
+        if isinstance(data, dict) and data.get("consent") is None:
             raise InvalidRequest(
                 "A voice needs its speaker's consent.",
                 code="consent_required",

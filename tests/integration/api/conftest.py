@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +69,19 @@ def bob(api: Gateway) -> Account:
 def admin(api: Gateway) -> Account:
     """An administrator."""
     return api.register(role="admin")
+
+
+@pytest.fixture
+def dropped_files() -> Iterator[None]:
+    """For spooled files that are left to the collector.
+
+    werkzeug leaves those of a body that it stops reading; a client that does not close an
+    answer leaves the one that is sent.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -149,7 +149,7 @@ class Gateway:
             "state": VoiceState.READY,
             "visibility": Visibility.PRIVATE,
             "objects": objects,
-            "consent": CONSENT,
+            "consent": {**CONSENT, "at": utc_now().isoformat(), "recorded_by": str(owner.id)},
             "facts": {},
         }
         voice = Voice(id=voice_id, user_id=owner.id, **{**values, **columns})
