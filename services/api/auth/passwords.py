@@ -18,7 +18,7 @@ def hash_password(password: str) -> str:
 def is_password(stored_hash: str | None, password: str) -> bool:
     """Whether the password fits; takes as long for an account that does not exist (None)."""
     try:
-        fits = _hasher.verify(stored_hash or _NOBODY, password)
+        fits = _hasher.verify(_NOBODY if stored_hash is None else stored_hash, password)
     except (VerificationError, InvalidHashError):
         return False
     return fits and stored_hash is not None

@@ -59,7 +59,7 @@ def read_token(settings: Settings, encoded: str, kind: TokenType) -> Token:
         return Token(UUID(claims["jti"]), UUID(claims["sub"]), expires_at)
     except jwt.ExpiredSignatureError:
         raise NotAuthenticated("The token has expired.", code="token_expired") from None
-    except (jwt.InvalidTokenError, ValueError, TypeError):
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
         raise NotAuthenticated("The token is not valid.", code="invalid_token") from None
 
 
