@@ -20,6 +20,7 @@ from services.api.guards import register_guards
 from services.api.rate_limits import register_rate_limits
 from services.api.resources import BLUEPRINTS, PLAIN_BLUEPRINTS
 from services.api.schemas.common import ErrorSchema
+from services.api.uploads import GatewayRequest
 
 log = structlog.get_logger("gateway")
 
@@ -42,6 +43,7 @@ class GatewayApi(Api):  # type: ignore[misc]
 def create_app(container: Container) -> Flask:
     """Build the app around its parts."""
     app = Flask("services.api", static_folder=None)
+    app.request_class = GatewayRequest
     app.extensions[EXTENSION] = container
     app.config.update(_openapi_config(container.settings.public_url))
     app.json.sort_keys = False  # type: ignore[attr-defined]
