@@ -78,13 +78,12 @@ class UnitOfWork:
             self.session.commit()
         outbox, self._outbox = self._outbox, []
         for task, payload, queue in outbox:
-            self._send(task, payload, queue)
-
-    def _send(self, task: str, payload: StepPayload, queue: str) -> None:
-        try:
-            self._sender.send(step_contract(task), payload, queue)
-        except BrokerUnavailable:
-            log.warning("step_not_sent", task=task, queue=queue, job_id=str(payload.job_id))
+            try:
+                self._sender.send(step_contract(task), payload, queue)
+            except BrokerUnavailable:
+                # The rest would wait for the same broker; the sweeper sends them all.
+                log.warning("steps_not_sent", queue=queue, job_id=str(payload.job_id))
+                return
 
 
 UnitOfWorkFactory = Callable[[], UnitOfWork]

@@ -11,7 +11,7 @@ from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner
-from mynah.messaging.celery_app import CeleryApp, make_worker_app
+from mynah.messaging.celery_app import CeleryApp, make_app, make_worker_app
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings, load_settings
 from mynah.storage.base import ObjectStore
@@ -29,10 +29,13 @@ class WorkerContext:
     runner: StepRunner
 
 
-def build_worker_context(settings: Settings, app: CeleryApp) -> WorkerContext:
-    """Compose a worker's parts; nothing connects before its first use."""
+def build_worker_context(settings: Settings, sender_app: CeleryApp) -> WorkerContext:
+    """Compose a worker's parts, which send with ``sender_app``.
+
+    Nothing connects before its first use.
+    """
     session_factory = make_session_factory(connect(settings))
-    sender = CelerySender(app)
+    sender = CelerySender(sender_app)
 
     def new_uow() -> UnitOfWork:
         return UnitOfWork(session_factory, sender)
@@ -58,7 +61,7 @@ def worker_parts(name: str) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
 
     @lru_cache(maxsize=1)
     def context() -> WorkerContext:
-        return build_worker_context(settings, app)
+        return build_worker_context(settings, make_app("sender", settings))
 
     os.register_at_fork(after_in_child=context.cache_clear)
     return app, context

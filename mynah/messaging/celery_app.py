@@ -16,15 +16,20 @@ from mynah.settings import Settings
 __all__ = ["CeleryApp", "make_app", "make_worker_app"]
 
 EXPIRE_INTERVAL_S = 60.0
+# A broker that hangs must not hold up a request: the sweeper sends what was not sent.
+SENDER_SOCKET_TIMEOUT_S = 1.0
+WORKER_SOCKET_TIMEOUT_S = 30.0
 
 
-def make_app(name: str, settings: Settings) -> CeleryApp:
-    """A Celery app. Delivery only: results, retries and truth live in Postgres.
+def make_app(name: str, settings: Settings, *, for_worker: bool = False) -> CeleryApp:
+    """A Celery app, to send with unless it is ``for_worker``.
 
-    Messages are acknowledged when a task starts: a killed worker's step comes back by its
-    lease within seconds, not by the visibility timeout, and never twice.
+    It is delivery only: results, retries and truth live in Postgres. Messages are acknowledged
+    when a task starts: a killed worker's step comes back by its lease within seconds, not by
+    the visibility timeout, and never twice.
     """
-    app = CeleryApp(name, broker=settings.redis_url)
+    app = CeleryApp(name, broker=settings.redis_url, set_as_current=for_worker)
+    socket_timeout_s = WORKER_SOCKET_TIMEOUT_S if for_worker else SENDER_SOCKET_TIMEOUT_S
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,
@@ -45,7 +50,7 @@ def make_app(name: str, settings: Settings) -> CeleryApp:
             "queue_order_strategy": "priority",
             "visibility_timeout": 6 * 3600,
             "socket_connect_timeout": 2.0,
-            "socket_timeout": 30.0,
+            "socket_timeout": socket_timeout_s,
             "health_check_interval": 10,
             "retry_on_timeout": False,
         },
@@ -61,7 +66,7 @@ def make_app(name: str, settings: Settings) -> CeleryApp:
 
 def make_worker_app(name: str, settings: Settings) -> CeleryApp:
     """A worker's app: logs as the gateway does, and shows its metrics."""
-    app = make_app(name, settings)
+    app = make_app(name, settings, for_worker=True)
 
     def set_up_logging(**_: object) -> None:
         configure_logging(name, settings.log_level, settings.log_format)

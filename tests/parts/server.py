@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
@@ -68,6 +70,16 @@ class ServerPart(Generic[S]):
         """Kill every process of the server with SIGKILL."""
         if self._process:
             self._process.kill()
+
+    def pause(self) -> None:
+        """Let the server hang: it accepts, and answers nothing."""
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def restart(self) -> None:
         """Stop the server if it runs, and start it on the same port with the same data."""

@@ -90,7 +90,7 @@ class Workers:
         self._engine.dispose()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def workers(tmp_path_factory: pytest.TempPathFactory, parts_folder: Path) -> Iterator[Workers]:
     own = parts_folder / "recovery"
     own.mkdir(mode=0o711)

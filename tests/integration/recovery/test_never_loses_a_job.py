@@ -127,3 +127,14 @@ def test_jobs_go_on_after_the_database_was_away(workers: Workers, user_id: UUID)
         assert error.code == "database_unavailable"
     workers.postgres.restart()
     workers.wait_completed(job_id, 60)
+
+
+def test_a_hanging_broker_does_not_hold_up_a_request(workers: Workers, user_id: UUID) -> None:
+    workers.redis.pause()
+    try:
+        started = time.monotonic()
+        job_id = workers.speak(user_id, LONG_TEXT)
+        assert time.monotonic() - started < 10
+    finally:
+        workers.redis.resume()
+    workers.wait_completed(job_id, 60)
