@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ MAGIC = b"\x93NUMPY"
 MAX_CHANNELS = 8
 
 _NUMBER_KINDS = "fiu"
+# What numpy's parser of headers lets through.
+_HEADER_ERRORS = (
+    *(ValueError, TypeError, SyntaxError, RecursionError, MemoryError),
+    tokenize.TokenError,
+)
 _SILENCE = 1e-4  # -80 dBFS
 
 
@@ -44,7 +50,7 @@ def load_npy(data: bytes) -> npt.NDArray[Any]:
             else np.lib.format.read_array_header_2_0
         )
         shape, is_fortran, dtype = read_header(stream)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except _HEADER_ERRORS as error:
         raise damaged("its header cannot be read") from error
     if dtype.hasobject or dtype.kind not in _NUMBER_KINDS or dtype.subdtype is not None:
         raise InvalidRequest(

@@ -197,6 +197,11 @@ class _Interpreter:
     def _set_items(self, _: object) -> None:
         self._set_all(self._pop_to_mark())
 
+    def _drop_attributes(self, _: object) -> None:
+        """A state_dict's note on its modules' versions: of no use here."""
+        self._stack.pop()
+        _own(self._stack[-1], dict)
+
     def _set_all(self, items: Sequence[Any]) -> None:
         target = _own(self._stack[-1], dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -236,6 +241,7 @@ _METHODS: Final[dict[str, Callable[[_Interpreter, Any], None]]] = {
     "APPENDS": _Interpreter._extend,
     "SETITEM": _Interpreter._set_item,
     "SETITEMS": _Interpreter._set_items,
+    "BUILD": _Interpreter._drop_attributes,
 }
 
 

@@ -18,6 +18,8 @@ _END64, _END64_BYTES = b"PK\x06\x06", 56
 _MAX_COMMENT_BYTES = 0xFFFF
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# A damaged offset or field surfaces as any of these.
+_READ_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError)
 
 
 def open_untrusted_zip(file: BinaryIO, max_entries: int) -> zipfile.ZipFile:
@@ -54,7 +56,7 @@ def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, max_bytes: int) 
     try:
         with archive.open(info) as entry:
             data = entry.read(max_bytes + 1)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as error:
+    except _READ_ERRORS as error:
         raise damaged_archive(f"its entry {info.filename!r} cannot be read") from error
     if len(data) != info.file_size:
         raise damaged_archive(f"its entry {info.filename!r} is not as long as it says")

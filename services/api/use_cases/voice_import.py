@@ -100,6 +100,8 @@ def import_voice(
         voice.objects = {role: key for role, (key, _, _) in objects.items()}
         uow.voices.add(voice)
         _submit_the_rest(uow, owner, voice, contents)
+        uow.session.flush()
+        uow.session.refresh(voice)
         try:
             for key, data, content_type in objects.values():
                 store.put(key, data, content_type)
