@@ -236,8 +236,9 @@ def _checked_profile(contents: _Contents) -> _Contents:
         return replace(contents, mp3s=_without_sample(contents))
     info = _known_engine(profile.engine)
     if profile.version == info.version:
-        resolve_language(info, profile.language)
-        return contents
+        # others may write a language differently; the engine reads its own spelling only
+        known = replace(profile, language=resolve_language(info, profile.language))
+        return replace(contents, profile=known)
     if contents.reference is not None:
         return replace(contents, profile=None, mp3s=_without_sample(contents))
     raise InvalidRequest(
