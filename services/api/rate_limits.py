@@ -1,4 +1,8 @@
-"""Rate limits per caller, counted in Redis; without Redis each process counts for itself."""
+"""Rate limits per caller, counted in Redis; without Redis each process counts for itself.
+
+A caller has one budget for all routes, however its credentials are written: an API key its own,
+everybody else their account's. Who shows no valid credentials shares the budget of its address.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
+from mynah.errors import MynahError
 from mynah.settings import Settings
-from services.api.auth.api_keys import hash_key
+from services.api.auth.caller import current_caller
 
 # A slow Redis must not hold up requests.
 REDIS_TIMEOUTS: Any = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
@@ -18,7 +23,7 @@ _FREE_PATHS = ("/health", "/ready", "/metrics")
 
 
 def register_rate_limits(app: Flask, settings: Settings) -> None:
-    """Limit every route; those that take passwords more strictly, by address."""
+    """Limit all routes together; those that take passwords more strictly, by address."""
     limiter = Limiter(
         _caller_name,
         app=app,
@@ -27,7 +32,7 @@ def register_rate_limits(app: Flask, settings: Settings) -> None:
         strategy="fixed-window",
         in_memory_fallback_enabled=True,
         headers_enabled=True,
-        default_limits=[lambda: f"{_limit_per_minute(settings)} per minute"],
+        application_limits=[lambda: f"{_limit_per_minute(settings)} per minute"],
         key_prefix="mynah",
     )
     limiter.request_filter(lambda: request.path in _FREE_PATHS)
@@ -40,8 +45,11 @@ def _limit_per_minute(settings: Settings) -> int:
 
 
 def _caller_name() -> str:
-    """Who is counted: the credentials (hashed, unchecked yet), else the address."""
+    """Who is counted. Never raises: the limiter would take it for a fault of Redis."""
     if request.path in _CREDENTIAL_PATHS:
         return f"login:{get_remote_address()}"
-    credentials = request.headers.get("X-API-Key") or request.headers.get("Authorization")
-    return hash_key(credentials) if credentials else str(get_remote_address())
+    try:
+        caller = current_caller()
+    except MynahError:  # the route itself refuses, if it needs a caller
+        return f"address:{get_remote_address()}"
+    return f"caller:{caller.key_id or caller.user_id}"

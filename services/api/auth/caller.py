@@ -15,7 +15,7 @@ from flask import g, request
 from mynah.contracts.object_keys import Origin
 from mynah.db.clock import utc_now
 from mynah.db.models import User
-from mynah.errors import NotAuthenticated, PermissionDenied
+from mynah.errors import MynahError, NotAuthenticated, PermissionDenied
 from services.api.auth.api_keys import KEY_START, hash_key
 from services.api.auth.scopes import scopes_of_role
 from services.api.auth.tokens import read_token
@@ -54,11 +54,21 @@ def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def current_caller() -> Caller:
-    """The caller, read once per request. Raises NotAuthenticated."""
+    """The caller, looked up once per request, found or not. Raises NotAuthenticated."""
     if "caller" not in g:
-        g.caller = _authenticate(current_container())
-        structlog.contextvars.bind_contextvars(user_id=str(g.caller.user_id))
+        g.caller = _find_caller()
+    if isinstance(g.caller, MynahError):
+        raise g.caller
     return cast(Caller, g.caller)
+
+
+def _find_caller() -> Caller | MynahError:
+    try:
+        caller = _authenticate(current_container())
+    except MynahError as error:
+        return error
+    structlog.contextvars.bind_contextvars(user_id=str(caller.user_id))
+    return caller
 
 
 def _authenticate(container: Container) -> Caller:

@@ -432,3 +432,46 @@ def test_requests_are_limited_per_caller(new_gateway: Callable[..., Gateway]) ->
     answers = [gateway.client.get("/api/auth/me", headers=busy.auth) for _ in range(11)]
     assert 429 in {answer.status_code for answer in answers}
     assert gateway.client.get("/api/auth/me", headers=calm.auth).status_code == 200
+
+
+def test_one_budget_covers_all_routes(new_gateway: Callable[..., Gateway]) -> None:
+    gateway = new_gateway(rate_limit_per_minute=5)
+    busy = gateway.register()
+    paths = ("/api/auth/me", "/api/auth/usage", "/api/voices", "/api/samples") * 3
+    answers = [gateway.client.get(path, headers=busy.auth).status_code for path in paths]
+    assert 429 in answers
+
+
+def test_spelling_the_credentials_anew_earns_no_new_budget(
+    new_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = new_gateway(rate_limit_per_minute=5)
+    busy = gateway.register()
+    spellings = [
+        *({"Authorization": f"Bearer{' ' * spaces}{busy.token}"} for spaces in range(1, 7)),
+        *({"Authorization": f"{word} {busy.token}"} for word in ("bearer", "BEARER", "bEarer")),
+        *({"Authorization": f"Bearer {issue(gateway, busy)}"} for _ in range(3)),
+    ]
+    answers = [gateway.client.get("/api/auth/me", headers=each).status_code for each in spellings]
+    assert 429 in answers
+
+
+def issue(gateway: Gateway, account: Account) -> str:
+    return issue_token(gateway.container.settings, account.id, "access")[0]
+
+
+def test_a_key_has_a_budget_of_its_own(new_gateway: Callable[..., Gateway]) -> None:
+    gateway = new_gateway(rate_limit_per_minute=5)
+    owner = gateway.register()
+    answers = [gateway.client.get("/api/auth/me", headers=owner.auth) for _ in range(11)]
+    assert 429 in {answer.status_code for answer in answers}
+    assert gateway.client.get("/api/auth/me", headers=owner.key_auth).status_code == 200
+
+
+def test_inventing_credentials_is_limited_by_address(new_gateway: Callable[..., Gateway]) -> None:
+    gateway = new_gateway(rate_limit_per_minute=5)
+    known = gateway.register()
+    invented = [{"X-API-Key": f"mynah_00000000_{number}"} for number in range(11)]
+    answers = [gateway.client.get("/api/auth/me", headers=each).status_code for each in invented]
+    assert 429 in answers
+    assert gateway.client.get("/api/auth/me", headers=known.auth).status_code == 200
