@@ -109,6 +109,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
             responses = {
                 "200": {"description": "The file.", "content": content},
                 "206": {"description": "A range of the file.", "content": content},
+                "304": {"description": "The caller has the file already."},
             }
             return self.doc(responses=responses)(method)  # type: ignore[no-any-return]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_options_header
 
@@ -85,6 +85,31 @@ def test_a_range_outside_the_file_cannot_be_sent(store: LocalObjectStore, wanted
 
 def test_head_says_the_length_and_sends_nothing(store: LocalObjectStore) -> None:
     assert send(store, None, "HEAD") == (200, b"", None)
+
+
+def answer(store: LocalObjectStore, method: str = "GET", **headers: str) -> Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with Flask("test").test_request_context(method=method, headers=named):
+        response = send_object(store, KEY, "a.mp3")
+        response.get_data()
+        return response
+
+
+def test_a_caller_who_has_the_file_gets_nothing_again(store: LocalObjectStore) -> None:
+    tag = answer(store).headers["ETag"]
+    again = answer(store, If_None_Match=tag)
+    assert (again.status_code, again.get_data(), again.headers["ETag"]) == (304, b"", tag)
+    assert answer(store, If_None_Match='"of something else"').status_code == 200
+    assert answer(store, "POST", If_None_Match=tag).status_code == 200
+
+
+def test_a_download_is_resumed_only_on_the_same_file(store: LocalObjectStore) -> None:
+    tag = answer(store).headers["ETag"]
+    assert answer(store, Range="bytes=90-", If_Range=tag).status_code == 206
+    for other in ('"of something else"', "Sat, 21 Nov 2026 04:00:00 GMT", ""):
+        assert answer(store, Range="bytes=90-", If_Range=other).status_code == 200
+    store.put(KEY, DATA * 2, "audio/mpeg")
+    assert answer(store, Range="bytes=90-", If_Range=tag).status_code == 200
 
 
 def test_a_file_that_is_gone_is_not_found(store: LocalObjectStore) -> None:
