@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any
 
 import structlog
 
+# API keys, JSON Web Tokens, and the password of a part's address
+_SECRETS = re.compile(
+    r"mynah_[0-9a-f]{8}_[\w-]+|eyJ[\w-]+\.[\w-]+\.[\w-]+|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
+)
 _QUIET = ("urllib3", "kombu", "amqp", "celery.redirected", "numba", "asyncio")
 
 
 def configure_logging(service: str, level: str, fmt: str) -> None:
     """Log to stderr as JSON lines (``fmt`` "json") or for people ("console").
 
-    The context variables of structlog (request_id, job_id, …) are in every line.
+    The context variables of structlog (request_id, job_id, …) are in every line; what looks
+    like a secret is in none.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -23,6 +29,7 @@ def configure_logging(service: str, level: str, fmt: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_service(service),
         structlog.processors.format_exc_info,
+        _hide_secrets,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -55,3 +62,10 @@ def _add_service(service: str) -> structlog.typing.Processor:
         return event
 
     return add
+
+
+def _hide_secrets(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _SECRETS.sub("[secret]", value)
+    return event

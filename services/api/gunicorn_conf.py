@@ -5,9 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from mynah.observability.logging import configure_logging
 from mynah.observability.metrics import forget_process
+from mynah.settings import load_settings
+
+
+class GatewayLogger(Logger):  # type: ignore[misc]
+    """Gunicorn's own messages in the form of all others; requests are logged by the app."""
+
+    def setup(self, cfg: Any) -> None:
+        """Hand what gunicorn says to the root logger."""
+        super().setup(cfg)
+        settings = load_settings()
+        configure_logging("api", settings.log_level, settings.log_format)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
 
 worker_class = "gthread"
+logger_class = GatewayLogger
 workers = 2
 threads = 8
 graceful_timeout = 5
