@@ -26,6 +26,7 @@ log = structlog.get_logger("gateway")
 
 RATE_LIMIT_RETRY_S = 60
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -101,8 +102,10 @@ def _end(response: Response) -> Response:
     _write_retry_after(response)
     route = request.url_rule.rule if request.url_rule else "unmatched"
     seconds = time.perf_counter() - g.started
-    HTTP_REQUESTS.labels(request.method, route, str(response.status_code)).inc()
-    HTTP_SECONDS.labels(request.method, route).observe(seconds)
+    # Callers may invent methods; each would be a series that is kept for good.
+    method = request.method if request.method in _METHODS else "other"
+    HTTP_REQUESTS.labels(method, route, str(response.status_code)).inc()
+    HTTP_SECONDS.labels(method, route).observe(seconds)
     log.info(
         "request",
         method=request.method,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import swagger_ui_bundle
-from flask import Blueprint, Response, current_app, jsonify, send_from_directory
+from flask import Blueprint, Response, current_app, g, jsonify, send_from_directory
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -16,6 +16,7 @@ from mynah.errors import MynahError
 from mynah.observability.health import check_parts
 from mynah.observability.metrics import render_metrics
 from services.api.bootstrap import Container, current_container
+from services.api.errors import UNAVAILABLE_RETRY_S
 
 blp = Blueprint("operations", __name__)
 
@@ -51,6 +52,8 @@ def ready() -> tuple[Response, int]:
         }
     )
     is_ready = all(answer == "ok" for answer in found.values())
+    if not is_ready:
+        g.retry_after_s = UNAVAILABLE_RETRY_S
     body = jsonify(status="ready" if is_ready else "unavailable", checks=found)
     return body, 200 if is_ready else 503
 
