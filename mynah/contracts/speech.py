@@ -25,6 +25,21 @@ CONTENT_TYPES = {
 }
 
 
+class Markup(StrEnum):
+    """How marks in a text are read: not at all, ``[pause 1s]`` and the like, or as SSML."""
+
+    PLAIN = "plain"
+    BRACKETS = "brackets"
+    SSML = "ssml"
+
+
+class Pacing(StrEnum):
+    """Named lengths of the pauses in a story."""
+
+    NORMAL = "normal"
+    BEDTIME = "bedtime"
+
+
 class QualityTier(StrEnum):
     """Names for bitrates."""
 
@@ -57,8 +72,31 @@ class VoiceSettings(BaseModel):
     volume: float = Field(1.0, ge=0.1, le=2.0)
 
 
+class ScriptLine(BaseModel):
+    """What one speaker says in a script of several."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    voice_id: UUID
+    text: str
+
+
+class DictionaryRef(BaseModel):
+    """A pronunciation dictionary in one of its versions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dictionary_id: UUID
+    version: int = Field(ge=1)
+
+
 class SpeechRequest(BaseModel):
-    """A speech job's request as it is stored."""
+    """A speech job's request as it is stored.
+
+    ``text`` is what subtitles show and pieces point into; with a ``script`` it is the lines'
+    texts joined by line feeds. ``vbr_quality`` 0 (best) to 9 makes an MP3's bitrate variable.
+    ``sample_rate`` None = the voice's own. ``loudness_lufs`` None = the platform's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,23 +104,77 @@ class SpeechRequest(BaseModel):
     voice_id: UUID
     language: str
     engine: str
+    script: tuple[ScriptLine, ...] = ()
+    markup: Markup = Markup.PLAIN
     output_format: OutputFormat = OutputFormat.MP3
     bitrate_kbps: int = 96
+    vbr_quality: int | None = Field(None, ge=0, le=9)
+    sample_rate: int | None = None
+    channels: int = Field(1, ge=1, le=2)
     voice_settings: VoiceSettings = VoiceSettings()
+    pacing: Pacing = Pacing.NORMAL
+    pause_scale: float = Field(1.0, ge=0, le=5)
+    loudness_lufs: float | None = Field(None, ge=-40, le=-8)
+    dictionaries: tuple[DictionaryRef, ...] = ()
     title: str | None = None
     seed: int = 0
     origin: Origin = "user"
 
 
-class SegmentResult(BaseModel):
-    """What speaking one piece gave."""
+class PhonemeSpan(BaseModel):
+    """Characters of a piece's text that are to be pronounced as ``ipa`` says."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    object_key: str
-    duration_s: float
-    synthesis_s: float
-    sample_rate: int
+    start: int
+    end: int
+    ipa: str
+
+
+class WordSpan(BaseModel):
+    """Which characters of the request a stretch of a piece's text stands for.
+
+    ``start``, ``end``: in the piece's text. ``source_start``, ``source_end``: in the request's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: int
+    end: int
+    source_start: int
+    source_end: int
+
+
+class PieceSpeech(BaseModel):
+    """How one piece is spoken, where that differs from its neighbours.
+
+    ``rate`` and ``volume`` are factors on the job's settings, ``pitch_semitones`` is added.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    voice_id: UUID
+    engine: str
+    language: str
+    rate: float = 1.0
+    pitch_semitones: float = 0.0
+    volume: float = 1.0
+    phonemes: tuple[PhonemeSpan, ...] = ()
+    words: tuple[WordSpan, ...] = ()
+
+
+class SpokenWord(BaseModel):
+    """A word in its segment: ``start_s``, ``end_s`` from the segment's first sample.
+
+    ``source_start``, ``source_end``: its characters in the request's text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start_s: float
+    end_s: float
+    source_start: int
+    source_end: int
 
 
 class CloneRequest(BaseModel):

@@ -11,6 +11,8 @@ class JobKind(StrEnum):
     SPEECH = "speech"
     CLONE = "clone"
     ANALYSIS = "analysis"
+    BATCH = "batch"
+    AUDIO = "audio"
 
 
 class JobState(StrEnum):

@@ -22,12 +22,16 @@ class PiecePlan:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """A step to be: steps of one stage run in parallel, stages one after another."""
+    """A step to be: steps of one stage run in parallel, stages one after another.
+
+    ``weight``: the step's share of the job's work, for speech in seconds of audio.
+    """
 
     contract: TaskContract[StepPayload]
     queue: str
     stage: int
     piece: PiecePlan | None = None
+    weight: float = 1.0
 
 
 def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int) -> None:
@@ -39,6 +43,7 @@ def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int
     job.id = job.id or new_id()
     job.state = JobState.PENDING
     job.steps_total = len(plans)
+    job.work_total = sum(plan.weight for plan in plans)
     uow.jobs.add(job)
     uow.session.flush()
     steps = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
@@ -67,10 +72,12 @@ def _build_step(job: Job, plan: StepPlan, ordinal: int) -> Step:
     return Step(
         id=new_id(),
         job_id=job.id,
+        user_id=job.user_id,
         task=plan.contract.name,
         queue=plan.queue,
         stage=plan.stage,
         ordinal=ordinal,
+        weight=plan.weight,
         state=StepState.WAITING,
         attempts=0,
         sent_count=0,

@@ -24,7 +24,8 @@ def finish_step(uow: UnitOfWork, job: Job, step: Step, token: UUID) -> bool:
     if job.state not in OPEN_JOB_STATES or not uow.steps.finish(step.id, token):
         return False
     job.steps_done += 1
-    job.progress = round(job.steps_done / job.steps_total, 4)
+    job.work_done += step.weight
+    job.progress = round(min(job.work_done / max(job.work_total, step.weight), 1.0), 4)
     if job.steps_done == job.steps_total:
         _end(job, JobState.COMPLETED)
         return True

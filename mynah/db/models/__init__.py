@@ -2,18 +2,23 @@
 
 from mynah.db.models.account import ApiKey, RefreshToken, User
 from mynah.db.models.base import Base
-from mynah.db.models.job import Job, Piece, Step
+from mynah.db.models.dictionary import Dictionary, DictionaryVersion
+from mynah.db.models.job import Job, Piece, Rendition, Step
 from mynah.db.models.sample import Sample
-from mynah.db.models.usage import Usage
+from mynah.db.models.usage import ServedShare, Usage
 from mynah.db.models.voice import Voice, VoiceSample
 
 __all__ = [
     "ApiKey",
     "Base",
+    "Dictionary",
+    "DictionaryVersion",
     "Job",
     "Piece",
     "RefreshToken",
+    "Rendition",
     "Sample",
+    "ServedShare",
     "Step",
     "Usage",
     "User",

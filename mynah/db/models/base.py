@@ -36,4 +36,5 @@ class Base(DeclarativeBase):
         str: Text,
         datetime: DateTime(timezone=True),
         Document: JSONB,
+        list[Document]: JSONB,
     }

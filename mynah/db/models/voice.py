@@ -35,6 +35,8 @@ class Voice(Base):
     objects: Mapped[Document] = mapped_column(default=dict)
     facts: Mapped[Document] = mapped_column(default=dict)
     profile_version: Mapped[int] = mapped_column(default=1)
+    # DictionaryRefs that apply to everything this voice speaks
+    dictionaries: Mapped[list[Document]] = mapped_column(default=list, server_default="[]")
     job_id: Mapped[UUID | None]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
