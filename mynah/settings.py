@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     max_text_characters: int = Field(100_000, ge=1)
     max_sync_characters: int = Field(2_000, ge=1)
     sync_timeout_s: float = Field(60.0, gt=0)
-    release_window: int = Field(8, ge=1, description="pieces of one job in the queue at a time")
+    release_window: int = Field(32, ge=1, description="pieces of one job in the queue at a time")
     loudness_lufs: float = Field(-18.0, ge=-40, le=-8)
     profile_cache_size: int = Field(64, ge=1)
     profile_cache_mib: int = Field(256, ge=1)

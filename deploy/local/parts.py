@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import urllib.error
 import urllib.request
@@ -18,6 +17,10 @@ from deploy.local.postgres_server import USER
 from deploy.local.processes import Command
 
 _CORES = os.cpu_count() or 1
+
+# On one machine all share the processors: requests are answered first, then comes live speech,
+# then its assembly, then what has time.
+_LIVE_NICENESS, _AUDIO_NICENESS, _BATCH_NICENESS = 3, 5, 10
 
 _TTS_APP = "services.worker_tts.app"
 _AUDIO_APP = "services.audio_proc.app"
@@ -63,10 +66,20 @@ def build_parts(environment: StackEnvironment) -> StackParts:
         services=[
             _gateway(environment),
             # Live pools help with batch work when no live work waits: queues in order.
-            _worker(environment, "tts-live", _TTS_APP, "tts.espeak.live,tts.espeak.batch", 1),
-            _worker(environment, "tts-batch", _TTS_APP, "tts.espeak.batch", max(1, _CORES - 1)),
-            _worker(environment, "audio", _AUDIO_APP, "audio", 2),
-            _worker(environment, "maintenance", _AUDIO_APP, "maintenance", None),
+            _worker(
+                *(environment, "tts-live", _TTS_APP, "tts.espeak.live,tts.espeak.batch"),
+                processes=1,
+                niceness=_LIVE_NICENESS,
+            ),
+            _worker(
+                *(environment, "tts-batch", _TTS_APP, "tts.espeak.batch"),
+                processes=max(1, _CORES - 1),
+                niceness=_BATCH_NICENESS,
+            ),
+            _worker(
+                *(environment, "audio", _AUDIO_APP, "audio"), processes=2, niceness=_AUDIO_NICENESS
+            ),
+            _worker(environment, "maintenance", _AUDIO_APP, "maintenance"),
             _beat(environment),
             _flower(environment),
         ],
@@ -110,7 +123,13 @@ def _gateway(environment: StackEnvironment) -> Part:
 
 
 def _worker(
-    environment: StackEnvironment, name: str, app: str, queues: str, processes: int | None
+    environment: StackEnvironment,
+    name: str,
+    app: str,
+    queues: str,
+    *,
+    processes: int | None = None,
+    niceness: int = 0,
 ) -> Part:
     """Return a worker pool; without a number of processes it works in its own (``solo``)."""
     pool = ["-P", "solo"] if processes is None else ["-P", "prefork", "-c", str(processes)]
@@ -120,6 +139,7 @@ def _worker(
         *("-A", app, "worker", "-n", f"{name}@%h", "-Q", queues, *pool),
         *("-E", "--disable-prefetch", "--without-mingle", "--without-gossip"),
         "--loglevel=INFO",
+        niceness=niceness,
     )
     return Part(name, lambda: command, says(rf"{name}@\S+ ready"))
 
@@ -144,9 +164,11 @@ def _flower(environment: StackEnvironment) -> Part:
     return Part("flower", lambda: command, lambda _: answers(is_ready), is_essential=False)
 
 
-def _python(environment: StackEnvironment, module: str, *arguments: str) -> Command:
+def _python(
+    environment: StackEnvironment, module: str, *arguments: str, niceness: int = 0
+) -> Command:
     argv = [sys.executable, "-m", module, *arguments]
-    return Command(argv, environment.variables(), folder=ROOT, stop_signal=signal.SIGTERM)
+    return Command(argv, environment.variables(), folder=ROOT, niceness=niceness)
 
 
 def answers(url: str) -> bool:

@@ -34,6 +34,8 @@ class Command:
     folder: Path | None = None
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    #: How far the process stands back for others, 0 to 19.
+    niceness: int = 0
 
     def full_argv(self) -> list[str]:
         """Return the argument list behind ``setpriv``, which sets account and death signal."""
@@ -44,6 +46,8 @@ class Command:
                 f"--regid={self.account.group_id}",
                 "--clear-groups",
             ]
+        if self.niceness:
+            prefix = ["nice", "-n", str(self.niceness), *prefix]
         return [*prefix, "--", *self.argv]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -15,6 +17,8 @@ from mynah.settings import Settings
 # PostgreSQL error classes that mean "not now": connection exceptions, insufficient resources,
 # operator intervention (shutdown, crash, starting up), query cancelled by a timeout.
 _UNAVAILABLE_SQLSTATES = ("08", "53", "57")
+# Asking a connection whether it lives costs a round trip; one that was just used need not be asked.
+_TRUSTED_IDLE_S = 1.0
 
 
 def connect(settings: Settings) -> Engine:
@@ -23,18 +27,37 @@ def connect(settings: Settings) -> Engine:
         "-c statement_timeout=30000 -c lock_timeout=15000 "
         "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
     )
-    return create_engine(
+    engine = create_engine(
         settings.database_url,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_size,
         pool_timeout=settings.database_connect_timeout_s,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": settings.database_connect_timeout_s,
             "tcp_user_timeout": settings.database_connect_timeout_s * 2000,
             "options": options,
         },
     )
+    _ask_idle_connections(engine)
+    return engine
+
+
+def _ask_idle_connections(engine: Engine) -> None:
+    """Have connections that lay idle replaced on their way out of the pool when they are dead."""
+
+    @event.listens_for(engine, "checkin")
+    def note_time(_: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _: Any) -> None:
+        idle_s = time.monotonic() - record.info.get("used_at", time.monotonic())
+        if idle_s < _TRUSTED_IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise sa_exc.DisconnectionError from error
 
 
 def make_session_factory(engine: Engine) -> sessionmaker[Session]:

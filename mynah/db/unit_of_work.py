@@ -14,6 +14,7 @@ from mynah.contracts.tasks import StepPayload, TaskSender, step_contract
 from mynah.db.connection import translated_errors
 from mynah.db.models import Job, Step
 from mynah.db.repositories.accounts import ApiKeyRepository, RefreshTokenRepository, UserRepository
+from mynah.db.repositories.fair_claims import FairClaims
 from mynah.db.repositories.jobs import JobRepository
 from mynah.db.repositories.samples import SampleRepository
 from mynah.db.repositories.steps import PieceRepository, StepRepository
@@ -45,6 +46,7 @@ class UnitOfWork:
         self.voices = VoiceRepository(self.session)
         self.jobs = JobRepository(self.session)
         self.steps = StepRepository(self.session)
+        self.claims = FairClaims(self.session)
         self.pieces = PieceRepository(self.session)
         self.usage = UsageRepository(self.session)
         return self

@@ -11,11 +11,9 @@ from uuid import UUID
 
 import structlog
 
-from mynah.contracts.states import OPEN_JOB_STATES, JobState
 from mynah.contracts.tasks import StepPayload
-from mynah.db.clock import utc_now
 from mynah.db.models import Job, Piece, Step
-from mynah.db.unit_of_work import UnitOfWorkFactory
+from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.errors import MynahError, WorkerLost
 from mynah.jobs.transitions import fail_job
 
@@ -45,30 +43,36 @@ class Claim:
 def claim_step(
     new_uow: UnitOfWorkFactory, payload: StepPayload, lease: timedelta, max_attempts: int
 ) -> Claim | None:
-    """Claim the step of a message. None: done, running elsewhere, cancelled or unknown.
+    """Claim the step whose turn it is in the queue of a message. None: no step waits there.
 
     A step that killed ``max_attempts`` workers fails its job instead of killing the next one.
     """
     with new_uow() as uow:
-        # The job's row first, as everywhere: two orders of locking would deadlock.
-        job = uow.jobs.locked(payload.job_id)
-        step = uow.steps.claim(payload.step_id, lease)
-        if job is None or step is None or step.claim_token is None:
+        found = uow.claims.claim(payload.step_id, lease)
+        if found is None:
             return None
-        if job.state not in OPEN_JOB_STATES:
-            uow.steps.cancel_all(job.id)
-            uow.commit()
-            return None
-        if step.attempts > max_attempts:
-            fail_job(uow, job, WorkerLost("The work was lost with its worker too many times."))
-            uow.commit()
-            return None
-        if job.state == JobState.PENDING:
-            job.state = JobState.PROCESSING
-            job.started_at = utc_now()
-        piece = uow.pieces.of_step(step.id)
+        job, step, piece = found
         uow.commit()
-        return Claim(job, step, piece, step.claim_token)
+    if step.claim_token is None:
+        return None
+    claim = Claim(job, step, piece, step.claim_token)
+    if step.attempts > max_attempts:
+        _fail(new_uow, claim, WorkerLost("The work was lost with its worker too many times."))
+        return None
+    return claim
+
+
+def _fail(new_uow: UnitOfWorkFactory, claim: Claim, error: MynahError) -> None:
+    with new_uow() as uow:
+        fail_claimed_job(uow, claim, error)
+        uow.commit()
+
+
+def fail_claimed_job(uow: UnitOfWork, claim: Claim, error: MynahError) -> None:
+    """End the claim's job with an error, unless the claim was lost. The caller commits."""
+    job = uow.jobs.locked(claim.job.id)
+    if job is not None and uow.steps.finish(claim.step.id, claim.token):
+        fail_job(uow, job, error)
 
 
 class LeaseKeeper:

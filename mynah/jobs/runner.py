@@ -12,8 +12,8 @@ from mynah.contracts.tasks import StepPayload
 from mynah.db.models import Job
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.errors import MynahError
-from mynah.jobs.claims import Claim, ClaimLost, LeaseKeeper, claim_step
-from mynah.jobs.transitions import fail_job, finish_step, put_back_step
+from mynah.jobs.claims import Claim, ClaimLost, LeaseKeeper, claim_step, fail_claimed_job
+from mynah.jobs.transitions import finish_step, put_back_step
 from mynah.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class StepRunner:
     settings: Settings
 
     def run(self, payload: StepPayload, work: StepWork) -> None:
-        """Do the step of a message, once, whatever happens around it.
+        """Do the step whose turn it is in a message's queue, once, whatever happens around it.
 
         When the database is away this raises; the lease ends and the sweeper sends the step
         again.
@@ -47,6 +47,9 @@ class StepRunner:
         if claim is None:
             log.info("step_not_claimed", step_id=str(payload.step_id))
             return
+        structlog.contextvars.bind_contextvars(
+            job_id=str(claim.job.id), request_id=claim.job.request_id
+        )
         try:
             with self.keeper.keeping(claim):
                 commit = work(claim)
@@ -75,7 +78,7 @@ class StepRunner:
                 delay_s = min(RETRY_DELAY_S * 2 ** (claim.step.sent_count - 1), MAX_RETRY_DELAY_S)
                 put_back_step(uow, claim.step, claim.token, delay_s, is_free=True)
             else:
-                self._fail_if_held(uow, claim, error)
+                fail_claimed_job(uow, claim, error)
             uow.commit()
 
     def _give_up_after_crash(self, claim: Claim, error: Exception) -> None:
@@ -84,11 +87,5 @@ class StepRunner:
                 put_back_step(uow, claim.step, claim.token, RETRY_DELAY_S, is_free=False)
             else:
                 message = f"The work failed {claim.step.attempts} times ({type(error).__name__})."
-                self._fail_if_held(uow, claim, MynahError(message))
+                fail_claimed_job(uow, claim, MynahError(message))
             uow.commit()
-
-    @staticmethod
-    def _fail_if_held(uow: UnitOfWork, claim: Claim, error: MynahError) -> None:
-        job = uow.jobs.locked(claim.job.id)
-        if job is not None and uow.steps.finish(claim.step.id, claim.token):
-            fail_job(uow, job, error)

@@ -47,8 +47,11 @@ def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int
     uow.jobs.add(job)
     uow.session.flush()
     steps = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
-    uow.steps.add_all(steps)
-    uow.session.flush()
+    released = [step for step in steps if step.stage == 0][:window]
+    for step in released:
+        step.state = StepState.READY
+        step.sent_count = 1
+    uow.steps.insert_all(steps)
     uow.pieces.add_all(
         [
             Piece(
@@ -62,9 +65,7 @@ def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int
             if plan.piece is not None
         ]
     )
-    for step in [step for step in steps if step.stage == 0][:window]:
-        step.state = StepState.READY
-        uow.steps.mark_sent(step)
+    for step in released:
         uow.send_step(step, job)
 
 

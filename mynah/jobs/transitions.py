@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from mynah.contracts.states import OPEN_JOB_STATES, JobState
+from mynah.contracts.states import OPEN_JOB_STATES, JobState, StepState
 from mynah.db.clock import utc_now
 from mynah.db.models import Job, Step
 from mynah.db.unit_of_work import UnitOfWork
@@ -23,25 +23,30 @@ def finish_step(uow: UnitOfWork, job: Job, step: Step, token: UUID) -> bool:
     """
     if job.state not in OPEN_JOB_STATES or not uow.steps.finish(step.id, token):
         return False
+    if job.state == JobState.PENDING:  # its row was held by somebody when the step was claimed
+        job.state, job.started_at = JobState.PROCESSING, utc_now()
     job.steps_done += 1
     job.work_done += step.weight
     job.progress = round(min(job.work_done / max(job.work_total, step.weight), 1.0), 4)
     if job.steps_done == job.steps_total:
         _end(job, JobState.COMPLETED)
         return True
-    following = uow.steps.release_next(job.id, step.stage)
-    if following is not None:
+    following = uow.steps.next_open(job.id, step.stage)
+    if following is None:
+        return True
+    if following.stage > step.stage:
+        release_stage(uow, job, following.stage)
+    elif following.state == StepState.WAITING:
+        following.state = StepState.READY
+        uow.steps.mark_sent(following)
         uow.send_step(following, job)
-    elif not uow.steps.stage_is_open(job.id, step.stage):
-        release_stage(uow, job, step.stage + 1)
     return True
 
 
 def release_stage(uow: UnitOfWork, job: Job, stage: int) -> None:
     """Release the steps of a stage whose predecessor is done."""
-    while (step := uow.steps.release_next(job.id, stage)) is not None:
+    for step in uow.steps.release_stage(job.id, stage):
         uow.send_step(step, job)
-        uow.session.flush()
 
 
 def put_back_step(uow: UnitOfWork, step: Step, token: UUID, delay_s: float, is_free: bool) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from mynah.contracts.states import StepState
@@ -30,31 +30,14 @@ class StepRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add_all(self, steps: Sequence[Step]) -> None:
-        """Add the steps of a new job."""
-        self._session.add_all(steps)
+    def insert_all(self, steps: Sequence[Step]) -> None:
+        """Insert the steps of a new job in one statement, as sent now.
 
-    def claim(self, step_id: UUID, lease: timedelta) -> Step | None:
-        """Take a ready step, or a running one whose lease is over. None: not to be had."""
-        return self._session.scalar(
-            update(Step)
-            .where(
-                Step.id == step_id,
-                or_(
-                    Step.state == StepState.READY,
-                    and_(Step.state == StepState.RUNNING, Step.lease_until < func.now()),
-                ),
-            )
-            .values(
-                state=StepState.RUNNING,
-                claim_token=uuid4(),
-                attempts=Step.attempts + 1,
-                lease_until=func.now() + lease,
-                not_before=None,
-            )
-            .returning(Step)
-            .execution_options(populate_existing=True)
-        )
+        What is waiting is marked again when it is released. The objects stay detached.
+        """
+        columns = [column.name for column in Step.__table__.columns if column.name != "sent_at"]
+        rows = [{name: getattr(step, name) for name in columns} for step in steps]
+        self._session.execute(insert(Step).values(sent_at=func.now()), rows)
 
     def renew(self, tokens: Sequence[UUID], lease: timedelta) -> set[UUID]:
         """Renew the leases of these claims; the tokens that still hold are returned."""
@@ -91,30 +74,32 @@ class StepRepository:
         )
         return left is not None
 
-    def release_next(self, job_id: UUID, stage: int) -> Step | None:
-        """Make the next waiting step of a stage ready."""
-        step = self._session.scalar(
+    def next_open(self, job_id: UUID, stage: int) -> Step | None:
+        """What keeps a job from going on behind a step of ``stage`` that is done.
+
+        A waiting step of the same stage, else one that is not done yet, else the first step of
+        the stage that follows.
+        """
+        is_waiting = Step.state == StepState.WAITING
+        return self._session.scalar(
             select(Step)
-            .where(Step.job_id == job_id, Step.stage == stage, Step.state == StepState.WAITING)
-            .order_by(Step.ordinal)
+            .where(
+                Step.job_id == job_id,
+                Step.state != StepState.DONE,
+                or_(is_waiting, Step.stage == stage),
+            )
+            .order_by(Step.stage, is_waiting.desc(), Step.ordinal)
             .limit(1)
         )
-        if step is not None:
-            step.state = StepState.READY
-            self.mark_sent(step)
-        return step
 
-    def stage_is_open(self, job_id: UUID, stage: int) -> bool:
-        """Whether a stage still has steps that are not done."""
-        return bool(
-            self._session.scalar(
-                select(
-                    select(Step.id)
-                    .where(Step.job_id == job_id, Step.stage == stage, Step.state != StepState.DONE)
-                    .exists()
-                )
-            )
-        )
+    def release_stage(self, job_id: UUID, stage: int) -> Sequence[Step]:
+        """Make all waiting steps of a stage ready."""
+        return self._session.scalars(
+            update(Step)
+            .where(Step.job_id == job_id, Step.stage == stage, Step.state == StepState.WAITING)
+            .values(state=StepState.READY, sent_at=func.now(), sent_count=Step.sent_count + 1)
+            .returning(Step)
+        ).all()
 
     def cancel_all(self, job_id: UUID) -> None:
         """Cancel every step of a job that is not done; running ones lose their claim."""

@@ -36,6 +36,7 @@ class Caller:
     scopes: frozenset[str]
     origin: Origin
     key_id: UUID | None = None
+    monthly_character_quota: int | None = None  # None = the platform's
 
 
 def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -89,7 +90,9 @@ def _caller_of_token(container: Container, encoded: str) -> Caller:
         user = uow.users.get(token.user_id)
     if user is None or not user.is_active:
         raise NotAuthenticated("The account is not active.", code="account_inactive")
-    return Caller(user.id, user.role, scopes_of_role(user.role), "user")
+    scopes = scopes_of_role(user.role)
+    quota = user.monthly_character_quota
+    return Caller(user.id, user.role, scopes, "user", monthly_character_quota=quota)
 
 
 def _caller_of_key(container: Container, key: str) -> Caller:
@@ -110,4 +113,4 @@ def _caller_of_key(container: Container, key: str) -> Caller:
 
 def _caller_with_key(user: User, key_id: UUID, scopes: list[str]) -> Caller:
     allowed = scopes_of_role(user.role) & frozenset(scopes)
-    return Caller(user.id, user.role, allowed, "app", key_id)
+    return Caller(user.id, user.role, allowed, "app", key_id, user.monthly_character_quota)

@@ -122,10 +122,10 @@ class UsageOfMonth(MethodView):
         container, caller = current_container(), current_caller()
         period = period_of(utc_now())
         with container.new_uow() as uow:
-            quota = quota_of(uow.users.get(caller.user_id), container.settings)
             usage = uow.usage.get(caller.user_id, period)
         names = ("characters", "jobs", "audio_s", "cost", "output_bytes", "saved_bytes")
         sums = {name: getattr(usage, name) if usage else 0 for name in names}
+        quota = quota_of(caller, container.settings)
         return {"period": period, "character_quota": quota, **sums}
 
 

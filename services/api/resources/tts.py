@@ -25,7 +25,8 @@ def requester() -> speech.Requester:
     """Who asks, in this request."""
     caller = current_caller()
     request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
-    return speech.Requester(caller.user_id, caller.origin, request_id)
+    quota = caller.monthly_character_quota
+    return speech.Requester(caller.user_id, caller.origin, request_id, quota)
 
 
 @blp.route("/generate")

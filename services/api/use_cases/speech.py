@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from mynah.contracts.object_keys import Origin
@@ -19,7 +20,7 @@ from mynah.contracts.states import JobKind, JobState, Lane, VoiceState
 from mynah.contracts.tasks import ASSEMBLE, SYNTHESIZE
 from mynah.db.clock import utc_now
 from mynah.db.ids import new_id
-from mynah.db.models import Job, User, Voice
+from mynah.db.models import Job, Voice
 from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.base import EngineInfo
@@ -59,11 +60,12 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """On whose behalf, from where, and in which request."""
+    """On whose behalf, from where, in which request, and how much they may have spoken."""
 
     user_id: UUID
     origin: Origin
     request_id: str
+    monthly_character_quota: int | None = None  # None = the platform's
 
 
 def order_speech(
@@ -99,7 +101,8 @@ def order_speech(
         has_work_files=True,
     )
     submit_job(uow, job, _plan_steps(info, lane, pieces), settings.release_window)
-    _reserve_quota(uow, settings, job)  # last: it locks the user's row until the commit
+    quota = quota_of(requester, settings)
+    _reserve_quota(uow, job, quota)  # last: it locks the user's row until the commit
     return job
 
 
@@ -153,11 +156,20 @@ def seconds_to_next_month(now: datetime) -> int:
     return int((start - now).total_seconds()) + 1
 
 
-def quota_of(user: User | None, settings: Settings) -> int:
+class HasQuota(Protocol):
+    """Who has a quota of their own, or the platform's (None)."""
+
+    @property
+    def monthly_character_quota(self) -> int | None:
+        """Characters per month."""
+        ...
+
+
+def quota_of(holder: HasQuota, settings: Settings) -> int:
     """The characters that a user may have spoken per month."""
-    if user is None or user.monthly_character_quota is None:
+    if holder.monthly_character_quota is None:
         return settings.monthly_character_quota
-    return user.monthly_character_quota
+    return holder.monthly_character_quota
 
 
 def _checked_text(text: str, limit: int) -> str:
@@ -193,10 +205,9 @@ def _build_request(
     )
 
 
-def _reserve_quota(uow: UnitOfWork, settings: Settings, job: Job) -> None:
+def _reserve_quota(uow: UnitOfWork, job: Job, quota: int) -> None:
     now = utc_now()
     job.usage_period = period_of(now)
-    quota = quota_of(uow.users.get(job.user_id), settings)
     if not uow.usage.reserve(job.user_id, job.usage_period, job.characters, quota):
         raise QuotaExceeded(
             f"The quota of {quota} characters per month does not allow {job.characters} more.",

@@ -14,6 +14,7 @@ from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, EngineFailed, MynahError, StorageUnavailable
 from mynah.jobs.claims import Claim, claim_step
 from mynah.jobs.runner import Commit, StepRunner
+from mynah.jobs.sweeper import sweep
 from mynah.jobs.transitions import cancel_job
 from tests.factories import Database, add_job, add_user, job_row, steps_of
 from tests.parts import wait_for
@@ -95,6 +96,7 @@ def test_the_result_of_an_old_attempt_changes_nothing(
         with database.new_uow() as uow:  # its lease ends, and another attempt takes the step
             uow.steps.renew([claim.token], timedelta(seconds=-1))
             uow.commit()
+        sweep(database.new_uow, lambda queue: 1, database.settings)
         second = claim_step(database.new_uow, payload, LEASE, 5)
         assert second is not None
         return lambda uow, job: written.append("old")
@@ -148,8 +150,9 @@ def test_a_final_error_fails_the_job_with_its_code(database: Database, runner: S
 
 
 def test_a_crashing_step_is_tried_again_and_then_fails_the_job(
-    database: Database, runner: StepRunner
+    database: Database, runner: StepRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mynah.jobs.runner.RETRY_DELAY_S", 0.0)
     job = add_job(database, add_user(database.new_uow), pieces=1)
     (payload,) = database.sender.take()
 
@@ -167,6 +170,7 @@ def test_a_step_that_kills_its_workers_fails_its_job(database: Database) -> None
     (payload,) = database.sender.take()
     for _ in range(3):
         assert claim_step(database.new_uow, payload, timedelta(seconds=-1), 3) is not None
+        sweep(database.new_uow, lambda queue: 1, database.settings)
     assert claim_step(database.new_uow, payload, LEASE, 3) is None
     assert job_row(database, job.id).error_code == "worker_lost"
 

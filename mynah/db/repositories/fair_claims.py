@@ -1,0 +1,97 @@
+"""Whose turn it is: the claim of a waiting step, fair among users.
+
+A message says that a step waits; which one is worked on is decided here. The user who was
+served least of late comes first (least attained service, L. Kleinrock, "Queueing Systems" II,
+1976, as foreground-background), so that a short job overtakes long stories of others; among the
+jobs of one user the one that has got least so far.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from mynah.db.models import Job, Piece, Step
+
+# What was done for a user counts for half after 80 s: a story of yesterday is no one's fault.
+FADING_S = 120.0
+
+# One statement, so that a claim costs one round trip:
+#  waiting  the users who have steps to claim, by jumping along the index from one to the next
+#  turns    those users, least served first
+#  picked   the first step that nobody else is claiming right now
+#  charged  adds its weight to what the user was served
+#  started  moves a pending job, unless somebody holds its row: finishing the step will then
+# The order of locks is step, share; a job's row is never waited for, so nothing can deadlock with
+# those who lock the job first.
+_CLAIM = text("""
+WITH RECURSIVE hint AS (
+    SELECT queue, task FROM steps WHERE id = :step_id
+), waiting (user_id) AS (
+    (SELECT s.user_id FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
+     WHERE s.state = 'ready' ORDER BY s.user_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT s.user_id FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
+            WHERE s.state = 'ready' AND s.user_id > w.user_id ORDER BY s.user_id LIMIT 1)
+    FROM waiting w WHERE w.user_id IS NOT NULL
+), turns AS (
+    SELECT w.user_id FROM waiting w
+    LEFT JOIN served_shares v
+        ON v.user_id = w.user_id AND v.queue = (SELECT queue FROM hint)
+    WHERE w.user_id IS NOT NULL
+    ORDER BY coalesce(
+        v.served * exp(-extract(epoch FROM now() - v.updated_at)::float / :fading_s), 0)
+), picked AS (
+    SELECT first.id FROM turns t CROSS JOIN LATERAL (
+        SELECT s.id FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
+        WHERE s.state = 'ready' AND s.user_id = t.user_id
+            AND (s.not_before IS NULL OR s.not_before <= now())
+        ORDER BY s.ordinal, s.job_id LIMIT 1
+        FOR UPDATE OF s SKIP LOCKED
+    ) first LIMIT 1
+), taken AS (
+    UPDATE steps SET state = 'running', claim_token = :token, attempts = attempts + 1,
+        lease_until = now() + :lease, not_before = NULL
+    FROM picked WHERE steps.id = picked.id
+    RETURNING steps.id, steps.job_id, steps.user_id, steps.queue, steps.weight
+), charged AS (
+    INSERT INTO served_shares AS v (queue, user_id, served, updated_at)
+    SELECT queue, user_id, weight, now() FROM taken
+    ON CONFLICT (queue, user_id) DO UPDATE SET updated_at = now(), served = excluded.served
+        + v.served * exp(-extract(epoch FROM now() - v.updated_at)::float / :fading_s)
+), started AS (
+    UPDATE jobs SET state = 'processing', started_at = now()
+    WHERE id = (SELECT j.id FROM jobs j JOIN taken t ON j.id = t.job_id
+                WHERE j.state = 'pending' FOR UPDATE OF j SKIP LOCKED)
+)
+SELECT id FROM taken
+""")
+
+
+class FairClaims:
+    """Claims of steps."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def claim(self, step_id: UUID, lease: timedelta) -> tuple[Job, Step, Piece | None] | None:
+        """Take a waiting step from the queue of the step that a message names.
+
+        None: nothing waits there, so the message was a repeated one.
+        """
+        taken = self._session.scalar(
+            _CLAIM,
+            {"step_id": step_id, "token": uuid4(), "lease": lease, "fading_s": FADING_S},
+        )
+        if taken is None:
+            return None
+        row = self._session.execute(
+            select(Job, Step, Piece)
+            .join(Step, Step.job_id == Job.id)
+            .outerjoin(Piece, Piece.step_id == Step.id)
+            .where(Step.id == taken)
+        ).one()
+        return row[0], row[1], row[2]
