@@ -63,6 +63,13 @@ class Broker:
         except redis.RedisError as error:
             raise BrokerUnavailable from error
 
+    def flush(self) -> None:
+        """Forget every message of this broker's database. Raises BrokerUnavailable."""
+        try:
+            self._redis.flushdb()
+        except redis.RedisError as error:
+            raise BrokerUnavailable from error
+
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()

@@ -1,0 +1,183 @@
+"""Workers of a benchmark's own on the running stack's servers: as many as it wants, of any engine.
+
+They have a database, a Redis database and an object folder of their own, so that the stack's
+workers and a benchmark's never take each other's work.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from bench.local_stack import Target
+from deploy.local import processes
+from deploy.local.environment import ROOT
+from deploy.local.processes import Command, ProcessRecord
+from mynah.contracts.states import ENDED_JOB_STATES, JobState, Visibility, VoiceState
+from mynah.db.connection import connect, make_session_factory
+from mynah.db.ids import new_id
+from mynah.db.models import Job, User, Voice
+from mynah.db.unit_of_work import UnitOfWork
+from mynah.messaging.celery_app import make_app
+from mynah.messaging.sender import Broker, CelerySender
+from mynah.settings import Settings
+from services.api.use_cases.speech import Requester, SpeechOrder, order_speech
+
+REDIS_DATABASE = 11
+ENTRY_POINT = "[mynah.engines]\nsimulated = bench.simulated_engine:INFO\n"
+
+
+class PrivateStack:
+    """Use as a context manager; everything it made is gone afterwards."""
+
+    def __init__(self, target: Target) -> None:
+        self._postgres = target.environment.postgres()
+        self._database = f"bench_{secrets.token_hex(6)}"
+        self._folder = Path(tempfile.mkdtemp(prefix="mynah-bench-"))
+        url = self._postgres.url(self._database)
+        redis_url = target.environment.redis().url().rsplit("/", 1)[0] + f"/{REDIS_DATABASE}"
+        self._variables = {
+            **target.environment.variables(),
+            "PYTHONPATH": f"{self._folder / 'plugin'}:{ROOT}",
+            "MYNAH_DATABASE_URL": url,
+            "MYNAH_REDIS_URL": redis_url,
+            "MYNAH_STORAGE_DIR": str(self._folder / "objects"),
+            "MYNAH_RELEASE_WINDOW": "32",
+        }
+        for name in ("PROMETHEUS_MULTIPROC_DIR", "CELERY_BROKER_URL"):  # they are the stack's
+            self._variables.pop(name, None)
+        self.settings = Settings(database_url=url, redis_url=redis_url, release_window=32)
+        self._engine = connect(self.settings)
+        sessions = make_session_factory(self._engine)
+        sender = CelerySender(make_app("bench", self.settings))
+        self.new_uow: Callable[[], UnitOfWork] = lambda: UnitOfWork(sessions, sender)
+        self._records: dict[str, ProcessRecord] = {}
+
+    def __enter__(self) -> Self:
+        self._install_plugin()
+        self._postgres.create_database(self._database)
+        self._run("services.api.manage", "migrate")
+        self._flush()
+        self.start("audio", "services.audio_proc.app", "worker", "-Q", "audio", "-c", "2")
+        self.start("maintenance", "services.audio_proc.app", "worker", "-Q", "maintenance")
+        schedule = str(self._folder / "schedule")
+        self.start("beat", "services.audio_proc.app", "beat", "--schedule", schedule)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for name in list(self._records):
+            self.stop(name)
+        self._flush()
+        self._engine.dispose()
+        self._postgres.drop_database(self._database)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def start(self, name: str, app: str, kind: str, *options: str) -> None:
+        """Start a worker pool or beat and wait until it is ready."""
+        log = self._folder / f"{name}.log"
+        log.touch()
+        argv = [sys.executable, "-m", "celery", "-A", app, kind, *options, "--loglevel=INFO"]
+        if kind == "worker":
+            argv += ["-n", f"{name}@%h", "--disable-prefetch", "--without-mingle"]
+            argv += ["--without-gossip"]
+        process = processes.start(Command(argv, self._variables, folder=ROOT), log)
+        self._records[name] = ProcessRecord.of(process.pid)
+        sign = "ready." if kind == "worker" else "beat: Starting"
+        _wait(lambda: sign in log.read_text(), 60, f"{name} is not ready: {processes.tail(log)}")
+
+    def start_speakers(self, engine: str, count: int) -> None:
+        """Start a pool of ``count`` speech workers."""
+        queues = f"tts.{engine}.live,tts.{engine}.batch"
+        app = "services.worker_tts.app"
+        self.start("speakers", app, "worker", "-Q", queues, "-c", str(count))
+
+    def stop(self, name: str) -> None:
+        """Stop a pool."""
+        record = self._records.pop(name)
+        processes.stop_groups({record: Command([]).stop_signal}, 5.0)
+
+    def add_user(self) -> UUID:
+        """A user who may speak as much as they want."""
+        with self.new_uow() as uow:
+            address = f"{secrets.token_hex(6)}@bench.example"
+            user = User(id=new_id(), email=address, password_hash="-")
+            uow.users.add(user)
+            uow.commit()
+            return user.id
+
+    def add_voice(self, engine: str, engine_voice: str) -> UUID:
+        """A public voice of an engine."""
+        with self.new_uow() as uow:
+            voice = Voice(
+                id=new_id(), name=f"Bench {engine}", language="en-us", engine=engine,
+                engine_voice=engine_voice, state=VoiceState.READY, visibility=Visibility.PUBLIC,
+            )  # fmt: skip
+            uow.voices.add(voice)
+            uow.commit()
+            return voice.id
+
+    def speak(self, user_id: UUID, voice_id: UUID, text: str) -> UUID:
+        """Order a speech as the gateway does; returns its job."""
+        with self.new_uow() as uow:
+            requester = Requester(user_id, "app", "bench")
+            job = order_speech(uow, self.settings, requester, SpeechOrder(text, voice_id, seed=1))
+            uow.commit()
+            return job.id
+
+    def wait_completed(self, job_id: UUID, timeout_s: float) -> Job:
+        """The job once it is completed. Raises RuntimeError when it ended otherwise."""
+        _wait(lambda: self._job(job_id).state in ENDED_JOB_STATES, timeout_s, f"job {job_id}")
+        job = self._job(job_id)
+        if job.state != JobState.COMPLETED:
+            raise RuntimeError(f"job {job_id} is {job.state}: {job.error_message}")
+        return job
+
+    def _job(self, job_id: UUID) -> Job:
+        with self.new_uow() as uow:
+            return uow.jobs.by_id(job_id)
+
+    def _install_plugin(self) -> None:
+        info = self._folder / "plugin" / "mynah_bench-0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mynah-bench\nVersion: 0\n")
+        (info / "entry_points.txt").write_text(ENTRY_POINT)
+        sys.path.insert(0, str(info.parent))
+
+    def _run(self, module: str, *arguments: str) -> None:
+        command = Command([sys.executable, "-m", module, *arguments], self._variables, folder=ROOT)
+        log = self._folder / "run.log"
+        if processes.start(command, log).wait() != 0:
+            raise RuntimeError(processes.tail(log))
+
+    def _flush(self) -> None:
+        broker = Broker(self.settings)
+        broker.flush()
+        broker.close()
+
+
+def took_s(job: Job) -> float:
+    """From the order to the end, in seconds."""
+    ended: datetime = job.ended_at or datetime.now(UTC)
+    return (ended - job.created_at).total_seconds()
+
+
+def _wait(condition: Callable[[], bool], timeout_s: float, message: str) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(message)
+        time.sleep(0.02)
