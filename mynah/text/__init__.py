@@ -1,1 +1,1 @@
-"""Text before it is spoken: cleaning and cutting into pieces with pauses."""
+"""Text before it is spoken: markup, cutting, words, pauses. ``planning`` is the way in."""

@@ -61,6 +61,7 @@ _SPEECH = re.compile(
     r"(?:[\w.'’-]+\s+){1,3}?(?:said|says|asked|cried|replied|answered|whispered|shouted|called"
     r"|muttered|murmured|exclaimed|added|continued|yelled|laughed|sighed)\b"
 )
+_MAX_INDENT: Final = 8
 _VERSE_CHARACTERS: Final = 50  # a shorter line may be a verse or an entry
 _WORD_BACK_CHARACTERS: Final = 24
 
@@ -118,6 +119,9 @@ class _Scan:
             return
         if self._text[start] == "–" and not self._text[start - 1 : start].isspace():
             return
+        indent = start - self._line_start
+        if indent < _MAX_INDENT and not self._text[self._line_start : start].strip():
+            return  # the dash of a dialogue
         self._add(end, Boundary.CLAUSE)
 
     def _end_sentence(self, start: int, end: int) -> None:

@@ -135,7 +135,7 @@ class _Cutter:
     def _kind_at(self, end: int, stretch: Stretch) -> Boundary:
         """What ends at ``end``, white space behind it included."""
         kind = Boundary.WORD
-        behind = _SPACES.match(self._text, end, stretch.end)
+        behind = _SPACES.match(self._text, end)
         last = behind.end() if behind else end
         index = bisect_left(self._positions, end)
         while index < len(self._positions) and self._positions[index] <= last:

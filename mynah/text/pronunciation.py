@@ -107,7 +107,7 @@ class RuleBook:
         end = len(text) if end is None else end
         position = start if self._exact or self._folded else end
         while position < end:
-            match = self._longest_at(text, position, end)
+            match = self._longest_at(text, position)
             if match is not None:
                 yield match
                 position = match.end

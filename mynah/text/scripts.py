@@ -30,6 +30,7 @@ _WORD_GAP = regex.compile(
     regex.VERSION1,
 )
 _SPACE_GAP = regex.compile(r"(?<=\S)(?=\s)")
+_AHEAD_CHARACTERS: Final = 8  # that a gap must see behind it
 _GRAPHEME = regex.compile(r"\X")
 # The letters of one word, as far as they go. Possessive: a million of them fail at once.
 _LETTERS = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]*+", regex.VERSION1)
@@ -41,7 +42,8 @@ def iter_word_gaps(text: str, start: int, end: int) -> list[int]:
     Those inside a number written with spaces only where there are no others.
     """
     for pattern in (_WORD_GAP, _SPACE_GAP):
-        gaps = [gap.start() for gap in pattern.finditer(text, start, end + 1) if gap.start() <= end]
+        found = pattern.finditer(text, start, end + _AHEAD_CHARACTERS)
+        gaps = [gap.start() for gap in found if gap.start() <= end]
         if gaps:
             return gaps
     return []

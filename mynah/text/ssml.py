@@ -32,7 +32,7 @@ from mynah.text.xml_tokens import (
 
 SAY_AS_KINDS: Final = frozenset(
     {"characters", "spell-out", "verbatim", "cardinal", "number", "ordinal", "digits", "date"}
-    | {"time", "telephone", "currency", "fraction", "unit", "address"}
+    | {"time", "telephone", "currency", "fraction", "unit"}
 )
 _MAX_OVERRIDE_CHARACTERS: Final = 200  # an override is spoken in one piece
 _DATE_FORMAT = re.compile(r"[ymd]{1,3}")

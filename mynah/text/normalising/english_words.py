@@ -62,7 +62,8 @@ _ROMAN = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0
 _KING = re.compile(rf"(?<!\w)({_KINGS}) (?!I\b(?!\s+of\b|[,.;:)]))({_ROMAN})(?!\w)")
 _CHAPTER = re.compile(
     r"(?<!\w)((?i:chapter|part|book|volume|vol\.|act|scene|section|canto|war|phase|type|class"
-    rf"|level|round|bowl|appendix|article|figure|table|stage|grade)) ({_ROMAN})(?![\w'’])"
+    r"|level|round|bowl|appendix|article|figure|table|stage|grade)) "
+    rf"(?![CDLM]\b)({_ROMAN})(?![\w'’])"
 )
 
 _ADDRESS = re.compile(
