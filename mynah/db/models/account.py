@@ -45,12 +45,16 @@ class ApiKey(Base):
 
 
 class RefreshToken(Base):
-    """A refresh token that was given out; used once, then replaced."""
+    """A refresh token that was given out; used once, then replaced.
+
+    A login begins a family; each token that replaces another belongs to the same one.
+    """
 
     __tablename__ = "refresh_tokens"
 
     id: Mapped[Id]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    family_id: Mapped[UUID] = mapped_column(index=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]

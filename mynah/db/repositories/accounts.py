@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from mynah.db.models import ApiKey, RefreshToken, User
@@ -25,6 +25,12 @@ class UserRepository:
     def get(self, user_id: UUID) -> User | None:
         """The account by id."""
         return self._session.get(User, user_id)
+
+    def lock(self, user_id: UUID) -> User | None:
+        """The account, locked until the end of the transaction."""
+        return self._session.scalar(
+            select(User).where(User.id == user_id).with_for_update(key_share=True)
+        )
 
     def by_email(self, email: str) -> User | None:
         """The account by email, whatever its case."""
@@ -93,10 +99,21 @@ class RefreshTokenRepository:
             .returning(RefreshToken)
         )
 
+    def revoke_family_of(self, token_id: UUID, now: datetime) -> int:
+        """Revoke a token and all its relatives; returns how many could still be used."""
+        family = select(RefreshToken.family_id).where(RefreshToken.id == token_id)
+        return self._revoke(RefreshToken.family_id == family.scalar_subquery(), now)
+
     def revoke_all(self, user_id: UUID, now: datetime) -> None:
         """Revoke every token of an account."""
-        self._session.execute(
+        self._revoke(RefreshToken.user_id == user_id, now)
+
+    def _revoke(self, which: ColumnElement[bool], now: datetime) -> int:
+        revoked = self._session.scalars(
             update(RefreshToken)
-            .where(RefreshToken.user_id == user_id, RefreshToken.revoked_at.is_(None))
+            .where(which, RefreshToken.revoked_at.is_(None))
             .values(revoked_at=now)
+            .returning(RefreshToken.id)
+            .execution_options(synchronize_session=False)
         )
+        return len(revoked.all())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
 from mynah.db.clock import utc_now
 from mynah.db.ids import new_id
 from mynah.db.models import RefreshToken, User
@@ -13,6 +15,8 @@ from mynah.errors import Conflict, NotAuthenticated, PermissionDenied
 from mynah.settings import Settings
 from services.api.auth.passwords import hash_password, is_password
 from services.api.auth.tokens import issue_token, read_token
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,26 @@ def log_in(uow: UnitOfWork, settings: Settings, email: str, password: str) -> To
 
 
 def refresh(uow: UnitOfWork, settings: Settings, refresh_token: str) -> TokenPair:
-    """Spend a refresh token for new tokens. A token that was spent before is refused."""
+    """Spend a refresh token for new tokens.
+
+    A token that was spent before was copied by somebody: whoever shows it, thief or owner, all
+    tokens of its login are revoked, here and now. Raises NotAuthenticated.
+    """
     token = read_token(settings, refresh_token, "refresh")
-    user = uow.users.get(token.user_id)
-    if uow.refresh_tokens.use(token.id, utc_now()) is None or user is None or not user.is_active:
+    # Locked: no token of the family is given out while the family is revoked, or the reverse.
+    user = uow.users.lock(token.user_id)
+    spent = uow.refresh_tokens.use(token.id, utc_now())
+    if spent is None and uow.refresh_tokens.revoke_family_of(token.id, utc_now()):
+        uow.commit()
+        log.warning("refresh_token_reused", user_id=str(token.user_id))
+    if spent is None or user is None or not user.is_active:
         raise NotAuthenticated("The refresh token is not valid.", code="invalid_token")
-    return _give_tokens(uow, settings, user.id)
+    return _give_tokens(uow, settings, user.id, spent.family_id)
 
 
 def log_out(uow: UnitOfWork, user_id: UUID) -> None:
     """Revoke every refresh token; access tokens end by themselves."""
+    uow.users.lock(user_id)
     uow.refresh_tokens.revoke_all(user_id, utc_now())
 
 
@@ -76,9 +90,18 @@ def change_password(uow: UnitOfWork, user_id: UUID, old: str, new: str) -> None:
     log_out(uow, user_id)
 
 
-def _give_tokens(uow: UnitOfWork, settings: Settings, user_id: UUID) -> TokenPair:
+def _give_tokens(
+    uow: UnitOfWork, settings: Settings, user_id: UUID, family_id: UUID | None = None
+) -> TokenPair:
+    """Tokens of a login that goes on (``family_id``) or begins (None)."""
     access, _ = issue_token(settings, user_id, "access")
     refresh_token, issued = issue_token(settings, user_id, "refresh")
-    row = RefreshToken(id=issued.id, user_id=user_id, expires_at=issued.expires_at)
-    uow.refresh_tokens.add(row)
+    uow.refresh_tokens.add(
+        RefreshToken(
+            id=issued.id,
+            user_id=user_id,
+            family_id=family_id or issued.id,
+            expires_at=issued.expires_at,
+        )
+    )
     return TokenPair(access, refresh_token, settings.access_token_ttl_s)

@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
 
 from mynah.db.clock import utc_now
 from mynah.db.ids import new_id
@@ -127,15 +128,38 @@ def test_a_wrong_password_and_an_unknown_email_are_refused_alike(
     assert (wrong["message"], wrong["error_code"]) == (unknown["message"], unknown["error_code"])
 
 
-def test_a_refresh_token_is_used_once(api: Gateway, ann: Account) -> None:
-    first = api.login(ann).get_json()["refresh_token"]
-    renewed = api.client.post("/api/auth/refresh", json={"refresh_token": first})
-    assert renewed.status_code == 200
-    again = api.client.post("/api/auth/refresh", json={"refresh_token": first})
-    assert error_of(again, 401)["error_code"] == "invalid_token"
-    second = renewed.get_json()["refresh_token"]
-    answer = api.client.post("/api/auth/refresh", json={"refresh_token": second})
-    assert answer.status_code == 200
+def renew(api: Gateway, refresh_token: str) -> TestResponse:
+    return api.client.post("/api/auth/refresh", json={"refresh_token": refresh_token})
+
+
+def test_a_refresh_token_gives_the_next_one(api: Gateway, ann: Account) -> None:
+    token = api.login(ann).get_json()["refresh_token"]
+    for _ in range(3):
+        renewed = renew(api, token)
+        assert renewed.status_code == 200
+        token = renewed.get_json()["refresh_token"]
+
+
+def test_a_refresh_token_that_comes_twice_ends_its_login_and_no_other(
+    api: Gateway, ann: Account
+) -> None:
+    stolen = api.login(ann).get_json()["refresh_token"]
+    other = api.login(ann).get_json()["refresh_token"]
+    newest = renew(api, renew(api, stolen).get_json()["refresh_token"])
+    assert error_of(renew(api, stolen), 401)["error_code"] == "invalid_token"
+    error_of(renew(api, newest.get_json()["refresh_token"]), 401)
+    assert renew(api, other).status_code == 200
+
+
+def test_of_two_uses_at_once_of_a_refresh_token_none_leaves_a_login(
+    api: Gateway, ann: Account
+) -> None:
+    token = api.login(ann).get_json()["refresh_token"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: renew(api, token), range(4)))
+    given = [answer.get_json() for answer in answers if answer.status_code == 200]
+    assert len(given) == 1
+    error_of(renew(api, given[0]["refresh_token"]), 401)
 
 
 def test_access_and_refresh_tokens_are_not_interchangeable(api: Gateway, ann: Account) -> None:
