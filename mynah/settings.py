@@ -84,6 +84,7 @@ class Settings(BaseSettings):
 
     # Gateway
     public_url: str = "http://127.0.0.1:8000"
+    trusted_proxies: int = Field(0, ge=0, le=10, description="whose X-Forwarded-For is believed")
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Settings:

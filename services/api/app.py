@@ -11,6 +11,7 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 from flask_smorest import Api
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 import mynah
 from mynah.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
@@ -46,6 +47,7 @@ def create_app(container: Container) -> Flask:
     app = Flask("services.api", static_folder=None)
     app.request_class = GatewayRequest
     app.extensions[EXTENSION] = container
+    _believe_proxies(app, container.settings.trusted_proxies)
     app.config.update(_openapi_config(container.settings.public_url))
     app.json.sort_keys = False  # type: ignore[attr-defined]
     _register_request_context(app)
@@ -58,6 +60,13 @@ def create_app(container: Container) -> Flask:
         app.register_blueprint(plain)
     register_error_handlers(app)
     return app
+
+
+def _believe_proxies(app: Flask, count: int) -> None:
+    """Take the caller's address from so many proxies; without any, headers are not believed."""
+    if count:
+        believing = ProxyFix(app.wsgi_app, x_for=count, x_proto=0)
+        app.wsgi_app = believing  # type: ignore[method-assign]
 
 
 def _openapi_config(public_url: str) -> dict[str, Any]:

@@ -56,29 +56,27 @@ class Samples(MethodView):
 
         It is kept untouched; ``measurements`` and ``verdict`` follow within seconds.
         """
-        stored = receive_sample(files["file"], form["name"])
+        container, asked = current_container(), requester()
+        stored = samples.store_sample(
+            container.new_uow,
+            container.store,
+            uploaded(files["file"], form["name"]),
+            user_id=asked.user_id,
+            request_id=asked.request_id,
+            max_bytes=container.settings.max_upload_bytes,
+        )
+        UPLOAD_BYTES.inc(stored.sample.size_bytes)
         return {**schemas.show_sample(stored.sample), "job_id": stored.job.id}
 
 
-def receive_sample(file: FileStorage, name: str) -> samples.Stored:
-    """Store an uploaded file as the caller's sample."""
-    container, asked = current_container(), requester()
-    received = samples.Upload(
+def uploaded(file: FileStorage, name: str = "") -> samples.Upload:
+    """A file of a form as a recording; ``name`` empty: called as the file is."""
+    return samples.Upload(
         file=file.stream,  # type: ignore[arg-type]  # a spooled file
         filename=printable(file.filename or "")[-200:] or "recording",
         content_type=printable(file.mimetype or "")[:100],
         name=name,
     )
-    stored = samples.store_sample(
-        container.new_uow,
-        container.store,
-        received,
-        user_id=asked.user_id,
-        request_id=asked.request_id,
-        max_bytes=container.settings.max_upload_bytes,
-    )
-    UPLOAD_BYTES.inc(stored.sample.size_bytes)
-    return stored
 
 
 @blp.route("/<uuid:sample_id>")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
@@ -55,47 +56,65 @@ def store_sample(
     Raises InvalidAudio (empty), PayloadTooLarge, StorageUnavailable. Nothing stays behind when
     it cannot be recorded.
     """
+    with keeping_files(store, [received], user_id, max_bytes) as (sample,), new_uow() as uow:
+        job = record_sample(uow, sample, request_id)
+        uow.session.refresh(sample)
+        uow.commit()
+        return Stored(sample, job)
+
+
+@contextmanager
+def keeping_files(
+    store: ObjectStore, uploads: Sequence[Upload], user_id: UUID, max_bytes: int
+) -> Iterator[list[Sample]]:
+    """Store files for a block that records them: the samples to be, in order.
+
+    All are measured before the first is stored. When the block fails, the files are removed.
+    Raises InvalidAudio (empty), PayloadTooLarge, StorageUnavailable.
+    """
+    samples = [_measured(received, user_id, max_bytes) for received in uploads]
+    try:
+        for sample, received in zip(samples, uploads, strict=True):
+            store.put_file(sample.object_key, received.file, sample.size_bytes, sample.content_type)
+        yield samples
+    except BaseException:
+        with suppress(StorageUnavailable):  # what failed first is what the caller needs to know
+            for sample in samples:
+                store.delete(sample.object_key)
+        raise
+
+
+def record_sample(uow: UnitOfWork, sample: Sample, request_id: str) -> Job:
+    """Add a stored file's row and the job that measures it. The caller commits."""
+    request = AnalysisRequest(sample_id=sample.id)
+    uow.samples.add(sample)
+    uow.session.flush()
+    job = Job(
+        id=new_id(),
+        user_id=sample.user_id,
+        kind=JobKind.ANALYSIS,
+        request=request.model_dump(mode="json"),
+        request_id=request_id,
+        sample_id=sample.id,
+    )
+    submit_job(uow, job, [StepPlan(ANALYZE_SAMPLE, ANALYZE_SAMPLE.queue_for(), 0)], window=1)
+    return job
+
+
+def _measured(received: Upload, user_id: UUID, max_bytes: int) -> Sample:
     size_bytes, sha256 = _measure_file(received.file, max_bytes)
     sample_id = new_id()
-    key = upload(user_id, sample_id)
-    content_type = received.content_type or "application/octet-stream"
-    store.put_file(key, received.file, size_bytes, content_type)
-    sample = Sample(
+    return Sample(
         id=sample_id,
         user_id=user_id,
         name=received.name or received.filename,
         filename=received.filename,
-        content_type=content_type,
+        content_type=received.content_type or "application/octet-stream",
         size_bytes=size_bytes,
         sha256=sha256,
-        object_key=key,
+        object_key=upload(user_id, sample_id),
         state=SampleState.UPLOADED,
     )
-    try:
-        return _record(new_uow, sample, request_id)
-    except BaseException:
-        with suppress(StorageUnavailable):  # what failed first is what the caller needs to know
-            store.delete(key)
-        raise
-
-
-def _record(new_uow: UnitOfWorkFactory, sample: Sample, request_id: str) -> Stored:
-    request = AnalysisRequest(sample_id=sample.id)
-    with new_uow() as uow:
-        uow.samples.add(sample)
-        uow.session.flush()
-        job = Job(
-            id=new_id(),
-            user_id=sample.user_id,
-            kind=JobKind.ANALYSIS,
-            request=request.model_dump(mode="json"),
-            request_id=request_id,
-            sample_id=sample.id,
-        )
-        submit_job(uow, job, [StepPlan(ANALYZE_SAMPLE, ANALYZE_SAMPLE.queue_for(), 0)], window=1)
-        uow.session.refresh(sample)
-        uow.commit()
-        return Stored(sample, job)
 
 
 def find_sample(uow: UnitOfWork, user_id: UUID, sample_id: UUID) -> Sample:

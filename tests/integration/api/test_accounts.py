@@ -450,6 +450,35 @@ def test_too_many_logins_are_put_off(new_gateway: Callable[..., Gateway]) -> Non
     assert gateway.client.get("/api/auth/me", headers=account.auth).status_code == 200
 
 
+def logins_from(gateway: Gateway, *forwarded: str) -> set[int]:
+    """How a proxy's logins are answered that name these addresses, more than a budget each."""
+    body = {"email": "nobody@example.org", "password": PASSWORD}
+    return {
+        gateway.client.post(
+            "/api/auth/login", json=body, headers={"X-Forwarded-For": address}
+        ).status_code
+        for address in forwarded
+    }
+
+
+def test_behind_a_proxy_each_address_has_its_own_budget_of_logins(
+    new_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = new_gateway(auth_rate_limit_per_minute=3, trusted_proxies=1)
+    assert 429 in logins_from(gateway, *["198.51.100.1"] * 7)
+    assert logins_from(gateway, "198.51.100.2") == {401}
+    # What comes before the proxy's own word is the caller's invention.
+    invented = [f"203.0.113.{number}, 198.51.100.3" for number in range(7)]
+    assert 429 in logins_from(gateway, *invented)
+
+
+def test_without_a_proxy_a_forwarded_address_counts_for_nothing(
+    new_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = new_gateway(auth_rate_limit_per_minute=3)
+    assert 429 in logins_from(gateway, *(f"198.51.100.{number}" for number in range(7)))
+
+
 def test_requests_are_limited_per_caller(new_gateway: Callable[..., Gateway]) -> None:
     gateway = new_gateway(rate_limit_per_minute=5)
     busy, calm = gateway.register(), gateway.register()
