@@ -7,8 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mynah.contracts.states import Lane
+from mynah.contracts.tasks import SYNTHESIZE
+from mynah.contracts.workers import EngineReport, WorkerReport
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from mynah.engines.catalog import load_engines
+from mynah.engines.registry import availability
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner
 from mynah.messaging.celery_app import CeleryApp, make_app, make_worker_app
@@ -57,7 +62,7 @@ def worker_parts(name: str) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
     is made on first use and forgotten in a forked child.
     """
     settings = load_settings()
-    app = make_worker_app(name, settings)
+    app = make_worker_app(name, settings, _describe_worker)
 
     @lru_cache(maxsize=1)
     def context() -> WorkerContext:
@@ -65,3 +70,19 @@ def worker_parts(name: str) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
 
     os.register_at_fork(after_in_child=context.cache_clear)
     return app, context
+
+
+def _describe_worker(queues: frozenset[str]) -> WorkerReport:
+    """The engines whose queues are served here, and whether what they require is installed."""
+    served = [
+        engine_id
+        for engine_id in load_engines()
+        if queues & {SYNTHESIZE.queue_for(engine_id, lane) for lane in Lane}
+    ]
+    found = {engine_id: availability(engine_id) for engine_id in served}
+    return WorkerReport(
+        engines={
+            engine_id: EngineReport(available=each.available, reason=each.reason)
+            for engine_id, each in found.items()
+        }
+    )

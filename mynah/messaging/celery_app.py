@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery as CeleryApp
 from celery.schedules import schedule
-from celery.signals import setup_logging, worker_init, worker_process_shutdown
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+)
 
 from mynah.contracts.tasks import EXPIRE, SWEEP, TaskContract
+from mynah.contracts.workers import WorkerReport
+from mynah.messaging.presence import Announcer, Presence
 from mynah.observability.logging import configure_logging
 from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings
@@ -64,18 +73,37 @@ def make_app(name: str, settings: Settings, *, for_worker: bool = False) -> Cele
     return app
 
 
-def make_worker_app(name: str, settings: Settings) -> CeleryApp:
-    """A worker's app: logs as the gateway does, and shows its metrics."""
+def make_worker_app(
+    name: str, settings: Settings, describe: Callable[[frozenset[str]], WorkerReport]
+) -> CeleryApp:
+    """A worker's app: logs as the gateway does, shows its metrics, and says that it lives.
+
+    ``describe`` makes the report of a worker from the queues that it serves.
+    """
     app = make_app(name, settings, for_worker=True)
+    log_as_the_gateway_does(name, settings)
+    announcer = Announcer(Presence(settings))
+
+    def announce(sender: Any, **_: object) -> None:
+        queues = frozenset(sender.app.amqp.queues.consume_from)
+        announcer.start(sender.hostname, describe(queues))
+
+    # All in the worker's main process, which lives as long as the worker does.
+    worker_ready.connect(announce, weak=False)
+    worker_shutdown.connect(lambda **_: announcer.stop(), weak=False)
+    worker_init.connect(lambda **_: serve_metrics(settings.metrics_port), weak=False)
+    worker_process_shutdown.connect(lambda pid, **_: forget_process(pid), weak=False)
+    return app
+
+
+def log_as_the_gateway_does(name: str, settings: Settings) -> None:
+    """Set up the logging of a Celery process."""
 
     def set_up_logging(**_: object) -> None:
         configure_logging(name, settings.log_level, settings.log_format)
 
     # Celery leaves the logging alone when somebody answers this signal.
     setup_logging.connect(set_up_logging, weak=False)
-    worker_init.connect(lambda **_: serve_metrics(settings.metrics_port), weak=False)
-    worker_process_shutdown.connect(lambda pid, **_: forget_process(pid), weak=False)
-    return app
 
 
 def _periodic(contract: TaskContract[Any], interval_s: float) -> dict[str, Any]:

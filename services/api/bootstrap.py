@@ -10,6 +10,7 @@ from flask import current_app
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.messaging.celery_app import make_app
+from mynah.messaging.presence import Presence
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
 from mynah.storage.factory import open_store
@@ -27,6 +28,7 @@ class Container:
     new_uow: UnitOfWorkFactory
     store: LocalObjectStore | MinioObjectStore
     broker: Broker
+    presence: Presence
 
     def ping_database(self) -> None:
         """Raises DatabaseUnavailable when the database does not answer."""
@@ -45,6 +47,7 @@ def build_container(settings: Settings) -> Container:
         new_uow=lambda: UnitOfWork(session_factory, sender),
         store=open_store(settings),
         broker=Broker(settings),
+        presence=Presence(settings),
     )
 
 

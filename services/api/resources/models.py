@@ -9,8 +9,9 @@ from marshmallow import Schema, fields
 
 from mynah.engines.base import EngineInfo
 from mynah.engines.catalog import engine_info, language_name, load_engines
-from mynah.engines.registry import availability
 from services.api.blueprints import ApiBlueprint
+from services.api.bootstrap import current_container
+from services.api.use_cases.engines import EngineStatus, engine_status, living_workers
 
 blp = ApiBlueprint("models", __name__, url_prefix="/api/tts/models", description="Engines")
 
@@ -24,6 +25,9 @@ class ModelSchema(Schema):
     version = fields.String(required=True)
     available = fields.Boolean(required=True)
     reason = fields.String(allow_none=True, metadata={"description": "why it is unavailable"})
+    workers = fields.Integer(
+        required=True, metadata={"description": "how many workers speak with it now"}
+    )
     sample_rate = fields.Integer(required=True)
     max_piece_characters = fields.Integer(required=True)
     supports_cloning = fields.Boolean(required=True)
@@ -53,7 +57,9 @@ class Available(MethodView):
     @blp.response(200, ModelListSchema)
     def get(self) -> Any:
         """List the engines; those that cannot speak here say why."""
-        return {"items": [_show(info) for info in load_engines().values()]}
+        workers = living_workers(current_container().presence)
+        items = [_show(info, engine_status(info.id, workers)) for info in load_engines().values()]
+        return {"items": items}
 
 
 @blp.route("/<string:model_id>/info")
@@ -66,15 +72,16 @@ class Info(MethodView):
         """Show an engine and its languages."""
         info = engine_info(model_id)
         languages = [{"tag": tag, "name": language_name(tag)} for tag in info.languages]
-        return {**_show(info), "languages": languages}
+        status = engine_status(model_id, living_workers(current_container().presence))
+        return {**_show(info, status), "languages": languages}
 
 
-def _show(info: EngineInfo) -> dict[str, Any]:
-    found = availability(info.id)
+def _show(info: EngineInfo, status: EngineStatus) -> dict[str, Any]:
     shown = {name: getattr(info, name, None) for name in ModelSchema().fields}
     return {
         **shown,
-        "available": found.available,
-        "reason": found.reason,
+        "available": status.available,
+        "reason": status.reason,
+        "workers": status.workers,
         "language_count": len(info.languages),
     }

@@ -210,6 +210,7 @@ def open_gateway(
         with container.new_uow() as uow:
             uow.session.get_bind().dispose()  # type: ignore[union-attr]
         container.broker.close()
+        container.presence.close()
 
 
 def error_of(response: TestResponse, status: int) -> dict[str, Any]:

@@ -1,0 +1,22 @@
+"""What a worker says of itself while it lives."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class EngineReport(BaseModel):
+    """Whether an engine can be loaded where its worker runs and, when not, why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    available: bool
+    reason: str | None = None
+
+
+class WorkerReport(BaseModel):
+    """A worker and the engines whose queues it serves, by id."""
+
+    model_config = ConfigDict(frozen=True)
+
+    engines: dict[str, EngineReport] = {}
