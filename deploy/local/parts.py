@@ -24,6 +24,8 @@ _LIVE_NICENESS, _AUDIO_NICENESS, _BATCH_NICENESS = 3, 5, 10
 
 _TTS_APP = "services.worker_tts.app"
 _AUDIO_APP = "services.audio_proc.app"
+_MAINTENANCE_APP = "services.audio_proc.maintenance"
+_BEAT_APP = "services.audio_proc.beat"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def build_parts(environment: StackEnvironment) -> StackParts:
             _worker(
                 *(environment, "audio", _AUDIO_APP, "audio"), processes=2, niceness=_AUDIO_NICENESS
             ),
-            _worker(environment, "maintenance", _AUDIO_APP, "maintenance"),
+            _worker(environment, "maintenance", _MAINTENANCE_APP, "maintenance"),
             _beat(environment),
             _flower(environment),
         ],
@@ -149,7 +151,7 @@ def _beat(environment: StackEnvironment) -> Part:
     command = _python(
         environment,
         "celery",
-        *("-A", _AUDIO_APP, "beat", "--schedule", str(schedule), "--loglevel=INFO"),
+        *("-A", _BEAT_APP, "beat", "--schedule", str(schedule), "--loglevel=INFO"),
     )
     return Part("beat", lambda: command, says("beat: Starting"))
 

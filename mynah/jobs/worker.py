@@ -7,13 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mynah.contracts.states import Lane
-from mynah.contracts.tasks import SYNTHESIZE
-from mynah.contracts.workers import EngineReport, WorkerReport
+from mynah.contracts.workers import WorkerReport
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from mynah.engines.catalog import load_engines
-from mynah.engines.registry import availability
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner
 from mynah.messaging.celery_app import CeleryApp, make_app, make_worker_app
@@ -55,14 +51,17 @@ def build_worker_context(settings: Settings, sender_app: CeleryApp) -> WorkerCon
     )
 
 
-def worker_parts(name: str) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
+def worker_parts(
+    name: str, describe: Callable[[frozenset[str]], WorkerReport] = lambda _: WorkerReport()
+) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
     """A worker's Celery app, and a function that gives each process its own context.
 
+    ``describe`` says of a worker what others should know, from the queues that it serves.
     A pool that forks must not share connections or the lease keeper's thread, so the context
     is made on first use and forgotten in a forked child.
     """
     settings = load_settings()
-    app = make_worker_app(name, settings, _describe_worker)
+    app = make_worker_app(name, settings, describe)
 
     @lru_cache(maxsize=1)
     def context() -> WorkerContext:
@@ -70,19 +69,3 @@ def worker_parts(name: str) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
 
     os.register_at_fork(after_in_child=context.cache_clear)
     return app, context
-
-
-def _describe_worker(queues: frozenset[str]) -> WorkerReport:
-    """The engines whose queues are served here, and whether what they require is installed."""
-    served = [
-        engine_id
-        for engine_id in load_engines()
-        if queues & {SYNTHESIZE.queue_for(engine_id, lane) for lane in Lane}
-    ]
-    found = {engine_id: availability(engine_id) for engine_id in served}
-    return WorkerReport(
-        engines={
-            engine_id: EngineReport(available=each.available, reason=each.reason)
-            for engine_id, each in found.items()
-        }
-    )

@@ -22,7 +22,7 @@ from mynah.observability.logging import configure_logging
 from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings
 
-__all__ = ["CeleryApp", "make_app", "make_worker_app"]
+__all__ = ["CeleryApp", "make_app", "make_beat_app", "make_worker_app"]
 
 EXPIRE_INTERVAL_S = 60.0
 # A broker that hangs must not hold up a request: the sweeper sends what was not sent.
@@ -73,6 +73,14 @@ def make_app(name: str, settings: Settings, *, for_worker: bool = False) -> Cele
     return app
 
 
+def make_beat_app(settings: Settings) -> CeleryApp:
+    """The app that sends what is periodic, on time; it logs as the gateway does."""
+    app = make_app("beat", settings)
+    app.set_current()
+    _log_as_the_gateway_does("beat", settings)
+    return app
+
+
 def make_worker_app(
     name: str, settings: Settings, describe: Callable[[frozenset[str]], WorkerReport]
 ) -> CeleryApp:
@@ -81,7 +89,7 @@ def make_worker_app(
     ``describe`` makes the report of a worker from the queues that it serves.
     """
     app = make_app(name, settings, for_worker=True)
-    log_as_the_gateway_does(name, settings)
+    _log_as_the_gateway_does(name, settings)
     announcer = Announcer(Presence(settings))
 
     def announce(sender: Any, **_: object) -> None:
@@ -96,7 +104,7 @@ def make_worker_app(
     return app
 
 
-def log_as_the_gateway_does(name: str, settings: Settings) -> None:
+def _log_as_the_gateway_does(name: str, settings: Settings) -> None:
     """Set up the logging of a Celery process."""
 
     def set_up_logging(**_: object) -> None:

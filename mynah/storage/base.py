@@ -19,6 +19,10 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """Bytes by key. Every method raises StorageUnavailable when the store is away."""
 
+    def create(self) -> None:
+        """Make the place where the objects lie, unless it is there."""
+        ...
+
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store ``data``; replaces what was there, in one go."""
         ...

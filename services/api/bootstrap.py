@@ -13,9 +13,8 @@ from mynah.messaging.celery_app import make_app
 from mynah.messaging.presence import Presence
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
+from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
-from mynah.storage.local import LocalObjectStore
-from mynah.storage.minio import MinioObjectStore
 
 EXTENSION = "mynah"
 
@@ -26,7 +25,7 @@ class Container:
 
     settings: Settings
     new_uow: UnitOfWorkFactory
-    store: LocalObjectStore | MinioObjectStore
+    store: ObjectStore
     broker: Broker
     presence: Presence
 

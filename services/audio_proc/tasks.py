@@ -7,17 +7,12 @@ from functools import partial
 from mynah.contracts.tasks import (
     ANALYZE_SAMPLE,
     ASSEMBLE,
-    EXPIRE,
     PREPARE_VOICE,
     PUBLISH_VOICE,
-    SWEEP,
-    NoPayload,
     StepPayload,
 )
-from mynah.jobs.sweeper import sweep
 from mynah.messaging.consumer import implements
 from services.audio_proc.app import app, context
-from services.audio_proc.retention import expire
 from services.audio_proc.sample_analysis import analyze_sample
 from services.audio_proc.story import assemble_story
 from services.audio_proc.voice_files import prepare_voice, publish_voice
@@ -45,16 +40,3 @@ def publish(payload: StepPayload) -> None:
 def assemble(payload: StepPayload) -> None:
     """Join a job's segments into its output."""
     context().runner.run(payload, partial(assemble_story, context()))
-
-
-@implements(app, SWEEP)
-def sweep_lost_work(payload: NoPayload) -> None:  # noqa: ARG001
-    """Send again what nobody works on."""
-    worker = context()
-    sweep(worker.new_uow, worker.broker.queue_depth, worker.settings)
-
-
-@implements(app, EXPIRE)
-def expire_outputs(payload: NoPayload) -> None:  # noqa: ARG001
-    """Remove what has outlived its retention."""
-    expire(context())

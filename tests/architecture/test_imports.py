@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {
     "services.api.wsgi": ("torch", "pyworld", "espeakng_loader", "av", "lameenc"),
     "services.audio_proc.app": ("torch", "flask", "marshmallow", "pyworld", "espeakng_loader"),
+    "services.audio_proc.maintenance": ("torch", "flask", "scipy", "av", "numpy", "minio"),
+    "services.audio_proc.beat": ("torch", "flask", "sqlalchemy", "scipy", "av", "numpy", "minio"),
     "services.worker_tts.app": ("flask", "marshmallow", "av", "lameenc"),
 }
 

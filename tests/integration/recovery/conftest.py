@@ -119,8 +119,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory, parts_folder: Path) -> Ite
         try:
             stack.start_speaker("speaker")
             stack.start_worker("audio", "services.audio_proc.app", "audio")
-            stack.start_worker("maintenance", "services.audio_proc.app", "maintenance")
-            stack.start("beat", "services.audio_proc.app", "beat", "-s", str(folder / "schedule"))
+            stack.start_worker("maintenance", "services.audio_proc.maintenance", "maintenance")
+            stack.start("beat", "services.audio_proc.beat", "beat", "-s", str(folder / "schedule"))
             yield stack
         finally:
             stack.stop()

@@ -1,0 +1,27 @@
+"""Celery's entry point for the periodic work: ``celery -A … worker -Q maintenance``.
+
+An app of its own: sweeping and cleaning need no audio code, whose loading takes a second.
+"""
+
+from __future__ import annotations
+
+from mynah.contracts.tasks import EXPIRE, SWEEP, NoPayload
+from mynah.jobs.sweeper import sweep
+from mynah.jobs.worker import worker_parts
+from mynah.messaging.consumer import implements
+from services.audio_proc.retention import expire
+
+app, context = worker_parts("maintenance")
+
+
+@implements(app, SWEEP)
+def sweep_lost_work(payload: NoPayload) -> None:  # noqa: ARG001
+    """Send again what nobody works on."""
+    worker = context()
+    sweep(worker.new_uow, worker.broker.queue_depth, worker.settings)
+
+
+@implements(app, EXPIRE)
+def expire_outputs(payload: NoPayload) -> None:  # noqa: ARG001
+    """Remove what has outlived its retention."""
+    expire(context())
