@@ -21,9 +21,19 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_refresh_tokens_family_id"), "refresh_tokens", ["family_id"], unique=False
     )
+    op.add_column(
+        "dictionary_versions",
+        sa.Column(
+            "rule_count",
+            sa.Integer(),
+            sa.Computed("jsonb_array_length(rules)", persisted=True),
+            nullable=False,
+        ),
+    )
 
 
 def downgrade() -> None:
     """Revert."""
+    op.drop_column("dictionary_versions", "rule_count")
     op.drop_index(op.f("ix_refresh_tokens_family_id"), table_name="refresh_tokens")
     op.drop_column("refresh_tokens", "family_id")

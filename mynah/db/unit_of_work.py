@@ -14,6 +14,7 @@ from mynah.contracts.tasks import StepPayload, TaskSender, step_contract
 from mynah.db.connection import translated_errors
 from mynah.db.models import Job, Step
 from mynah.db.repositories.accounts import ApiKeyRepository, RefreshTokenRepository, UserRepository
+from mynah.db.repositories.dictionaries import DictionaryRepository
 from mynah.db.repositories.fair_claims import FairClaims
 from mynah.db.repositories.jobs import JobRepository
 from mynah.db.repositories.samples import SampleRepository
@@ -44,6 +45,7 @@ class UnitOfWork:
         self.refresh_tokens = RefreshTokenRepository(self.session)
         self.samples = SampleRepository(self.session)
         self.voices = VoiceRepository(self.session)
+        self.dictionaries = DictionaryRepository(self.session)
         self.jobs = JobRepository(self.session)
         self.steps = StepRepository(self.session)
         self.claims = FairClaims(self.session)

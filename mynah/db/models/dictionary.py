@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy import Computed, ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mynah.db.models.base import Base, CreatedAt, Document, Id
@@ -36,6 +36,7 @@ class DictionaryVersion(Base):
     dictionary_id: Mapped[UUID] = mapped_column(ForeignKey("dictionaries.id", ondelete="CASCADE"))
     version: Mapped[int]
     rules: Mapped[list[Document]]
+    rule_count: Mapped[int] = mapped_column(Computed("jsonb_array_length(rules)", persisted=True))
     created_at: Mapped[CreatedAt]
 
     __table_args__ = (UniqueConstraint("dictionary_id", "version"),)

@@ -8,6 +8,7 @@ function of ``services.api.use_cases`` inside ``with current_container().new_uow
 from services.api.resources import (
     admin,
     auth,
+    dictionaries,
     models,
     operations,
     samples,
@@ -23,6 +24,7 @@ BLUEPRINTS = (
     samples.blp,
     voices.blp,
     voice_files.blp,
+    dictionaries.blp,
     tts.blp,
     models.blp,
     simple_speech.blp,

@@ -86,6 +86,9 @@ class VoiceSchema(Schema):
     is_own = fields.Boolean(required=True)
     facts = fields.Dict(required=True)
     consent = fields.Dict(allow_none=True)
+    dictionaries = fields.List(
+        fields.Dict(), allow_none=True, metadata={"description": "dictionary_id and version"}
+    )
     job_id = fields.UUID(allow_none=True)
     recording_url = fields.String(allow_none=True)
     sample_url = fields.String(allow_none=True)
@@ -157,9 +160,12 @@ class ImportFormSchema(RequestSchema):
 
 
 def show_voice(voice: Voice, user_id: UUID) -> dict[str, Any]:
-    """A voice's row as ``VoiceSchema`` shows it; consent only to its owner."""
+    """A voice's row as ``VoiceSchema`` shows it; consent and dictionaries only to its owner."""
     is_own = voice.user_id == user_id
-    derived = {"state", "visibility", "is_own", "consent", "recording_url", "sample_url"}
+    derived = {
+        *("state", "visibility", "is_own", "consent", "dictionaries"),
+        *("recording_url", "sample_url"),
+    }
     shown = {name: getattr(voice, name) for name in set(VoiceSchema().fields) - derived}
     has_recording, has_sample = "recorded" in voice.objects, "spoken_sample" in voice.objects
     return {
@@ -168,6 +174,7 @@ def show_voice(voice: Voice, user_id: UUID) -> dict[str, Any]:
         "visibility": Visibility(voice.visibility),
         "is_own": is_own,
         "consent": voice.consent if is_own else None,
+        "dictionaries": voice.dictionaries if is_own else None,
         "recording_url": f"/api/voices/{voice.id}/recording" if has_recording else None,
         "sample_url": f"/api/voices/{voice.id}/sample" if has_sample else None,
     }

@@ -50,7 +50,8 @@ def guarded_routes(app: Flask) -> list[tuple[str, str]]:
 
 def fill_in(rule: Rule) -> str:
     with_ids = re.sub(r"<uuid:\w+>", str(NOBODY), rule.rule)
-    return re.sub(r"<[^>]+>", "nothing", with_ids)
+    with_numbers = re.sub(r"<int:\w+>", "1", with_ids)
+    return re.sub(r"<[^>]+>", "nothing", with_numbers)
 
 
 def new_key(api: Gateway, account: Account, **body: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,8 @@ CONSENT_FORM = {
 _ID = str(NOBODY)
 _ADA = str(ADA)
 
-#: (method, path) → a valid body. ``{me}`` is the caller's id, ``{voice}`` an own voice.
+#: (method, path) → a valid body. ``{me}`` is the caller's id, ``{voice}`` an own voice,
+#: ``{dictionary}`` an own dictionary.
 JSON_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/auth/register"): {
         "email": "new@example.org",
@@ -62,6 +64,10 @@ JSON_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
         "voice_id": _ID,
     },
     ("PATCH", "/api/voices/{voice}"): {"name": "Ann", "description": ""},
+    ("PUT", "/api/voices/{voice}/dictionaries"): {"dictionaries": []},
+    ("POST", "/api/dictionaries"): {"name": "Names", "description": "", "rules": []},
+    ("PATCH", "/api/dictionaries/{dictionary}"): {"name": "Names", "description": ""},
+    ("PUT", "/api/dictionaries/{dictionary}/rules"): {"rules": []},
     ("POST", "/api/tts/generate"): {
         "text": "Hello.",
         "voice_id": _ADA,
@@ -97,10 +103,11 @@ UNREADABLE = (b"{", b"{'text': 1}", b'{"text": "\xff"}', b"\x00", b"\xff\xfe{\x0
 @pytest.fixture(scope="module")
 def caller(api: Gateway, admin: Account) -> Callable[..., Any]:
     """Send a request as an administrator to a path of the tables above."""
-    voice = api.add_voice(admin).id
+    own = {"me": admin.id, "voice": api.add_voice(admin).id}
+    own["dictionary"] = api.add_dictionary(admin)["id"]
 
     def send(method: str, path: str, **options: Any) -> Any:
-        filled = path.replace("{me}", str(admin.id)).replace("{voice}", str(voice))
+        filled = path.format(**own)
         return api.client.open(filled, method=method, headers=admin.auth, **options)
 
     return send
@@ -122,10 +129,10 @@ each_form_route = pytest.mark.parametrize("path", FORM_ROUTES)
 def test_every_route_that_takes_a_body_is_in_these_tables(api: Gateway) -> None:
     from tests.integration.api.test_accounts import fill_in  # noqa: PLC0415
 
-    known = {(method, path.split("{")[0]) for method, path in JSON_ROUTES}
+    known = {(method, re.sub(r"{\w+}", "", path)) for method, path in JSON_ROUTES}
     known |= {("POST", path) for path in (*FORM_ROUTES, *BODILESS_ROUTES)}
-    # Files of voices have tests of their own.
-    known |= {("POST", "/api/voices/import")}
+    # Files of voices and dictionaries have tests of their own.
+    known |= {("POST", "/api/voices/import"), ("POST", "/api/dictionaries/import")}
     for rule in api.app.url_map.iter_rules():
         for method in {"POST", "PATCH", "PUT"} & (rule.methods or set()):
             path = fill_in(rule)
@@ -273,6 +280,9 @@ def test_routes_without_a_body_survive_one(
         "/api/voices/{}/recording",
         "/api/voices/{}/sample",
         "/api/voices/job/{}",
+        "/api/dictionaries/{}",
+        "/api/dictionaries/{}/versions",
+        "/api/dictionaries/{}/export",
         "/api/tts/job/{}",
         "/api/tts/job/{}/result",
         "/api/tts/job/{}/download",
@@ -292,7 +302,15 @@ def test_paths_of_nothing_are_not_found(api: Gateway, admin: Account, path: str,
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/samples", "/api/voices", "/api/tts/jobs", "/voices", "/api/admin/users"]
+    "path",
+    [
+        "/api/samples",
+        "/api/voices",
+        "/api/dictionaries",
+        "/api/tts/jobs",
+        "/voices",
+        "/api/admin/users",
+    ],
 )
 @pytest.mark.parametrize(
     "query",

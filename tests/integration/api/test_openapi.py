@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,10 +101,14 @@ def things_of(api: Gateway, account: Account) -> dict[str, str]:
     api.complete_job(job)
     sample = str(api.add_sample(account).id)
     keys = api.client.get("/api/auth/keys", headers=account.auth).get_json()["items"]
+    dictionary = api.add_dictionary(account)["id"]
     return {
         "job_id": job,
         "sample_id": sample,
         "voice_id": str(api.add_voice(account).id),
+        "dictionary_id": dictionary,
+        "dictionaries": [{"dictionary_id": dictionary, "version": 1}],
+        "version": 1,
         "key_id": keys[-1]["id"],
         "user_id": str(api.register().id),
         "model_id": "espeak",
@@ -140,7 +145,7 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
 def test_every_route_is_documented(api: Gateway, document: dict[str, Any]) -> None:
     documented = set(document["paths"])
     for rule in api.app.url_map.iter_rules():
-        path = rule.rule.replace("<uuid:", "{").replace("<string:", "{").replace(">", "}")
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         if rule.rule.startswith(("/api/", "/tts", "/voices", "/v1")):
             assert path in documented
 
@@ -175,7 +180,7 @@ def test_every_error_is_documented_in_the_one_body(document: dict[str, Any]) -> 
 
 
 def test_uploads_are_documented_as_one_body(document: dict[str, Any]) -> None:
-    for path in ("/api/samples", "/voices", "/api/voices/import"):
+    for path in ("/api/samples", "/voices", "/api/voices/import", "/api/dictionaries/import"):
         operation = document["paths"][path]["post"]
         content = operation["requestBody"]["content"]["multipart/form-data"]
         name = content["schema"]["$ref"].split("/")[-1]
