@@ -14,6 +14,7 @@ from mynah.contracts.tasks import StepPayload, TaskSender, step_contract
 from mynah.db.connection import translated_errors
 from mynah.db.models import Job, Step
 from mynah.db.repositories.accounts import ApiKeyRepository, RefreshTokenRepository, UserRepository
+from mynah.db.repositories.analytics import AnalyticsRepository
 from mynah.db.repositories.dictionaries import DictionaryRepository
 from mynah.db.repositories.fair_claims import FairClaims
 from mynah.db.repositories.jobs import JobRepository
@@ -51,6 +52,7 @@ class UnitOfWork:
         self.claims = FairClaims(self.session)
         self.pieces = PieceRepository(self.session)
         self.usage = UsageRepository(self.session)
+        self.analytics = AnalyticsRepository(self.session)
         return self
 
     def __exit__(

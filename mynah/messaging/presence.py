@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 ANNOUNCE_INTERVAL_S = 5.0
 # Two announcements may be lost before a worker counts as dead.
 SILENCE_S = 16.0
+STOP_TIMEOUT_S = 2.0
 
 _NAMES = "mynah:workers"
 
@@ -80,20 +81,26 @@ class Announcer:
         self._interval_s = interval_s
         self._stopped = threading.Event()
         self._name = ""
+        self._thread: threading.Thread | None = None
 
     def start(self, name: str, report: WorkerReport) -> None:
         """Announce at once, then again and again."""
         self._name = name
-        threading.Thread(target=self._run, args=(report,), name="announcer", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._run, args=(report,), name="announcer", daemon=True
+        )
+        self._thread.start()
 
     def stop(self) -> None:
         """Withdraw; a worker that never started has nothing to withdraw."""
         self._stopped.set()
-        if self._name:
-            try:
-                self._presence.withdraw(self._name)
-            except BrokerUnavailable:
-                log.warning("worker_not_withdrawn", worker=self._name)
+        if self._thread is None:
+            return
+        self._thread.join(STOP_TIMEOUT_S)  # an announcement behind the withdrawal would undo it
+        try:
+            self._presence.withdraw(self._name)
+        except BrokerUnavailable:
+            log.warning("worker_not_withdrawn", worker=self._name)
 
     def _run(self, report: WorkerReport) -> None:
         while True:

@@ -57,6 +57,17 @@ def render_metrics(*collectors: Collector) -> bytes:
     return text
 
 
+def profile_cache_uses() -> dict[str, int]:
+    """Uses of the profile caches by result, of all processes that share the folder."""
+    return {
+        sample.labels["result"]: int(sample.value)
+        for family in _registry().collect()
+        if family.name == "mynah_profile_cache"
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
 def serve_metrics(port: int) -> None:
     """Serve a worker's own metrics on ``port``, for containers; 0 = nothing."""
     if port:

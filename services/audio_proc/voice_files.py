@@ -51,6 +51,7 @@ def prepare_voice(worker: WorkerContext, claim: Claim) -> Commit:
     facts = {
         "reference_sample_rate": reference.waveform.sample_rate,
         "reference_duration_s": round(reference.waveform.duration_s, 3),
+        "reference_size_bytes": len(npy),
         "measurements": reference.measurements.to_dict(),
         "recordings": list(reference.recordings),
         **_recording_facts(recorded),

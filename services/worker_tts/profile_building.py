@@ -46,8 +46,10 @@ def build_profile(speaker: Speaker, claim: Claim) -> Commit:
         if row is None:
             raise NotFound("The voice was deleted.", code="voice_not_found")
         if given_key is None:
-            store.put(profile_key, dump_profile(profile), "application/octet-stream")
+            data = dump_profile(profile)
+            store.put(profile_key, data, "application/octet-stream")
             row.objects = {**row.objects, "engine_profile": profile_key}
+            row.facts = {**row.facts, "profile_size_bytes": len(data)}
             row.profile_version += 1
         job.result = {**(job.result or {}), "sample_segment_key": sample_key}
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Computed, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mynah.db.models.base import Base, CreatedAt, Document, Id
+
+_SAVED_BYTES = "CASE WHEN kind = 'speech' THEN CAST(result ->> 'saved_bytes' AS BIGINT) END"
+_SYNTHESIS_S = (
+    "CASE WHEN kind = 'speech' THEN CAST(result ->> 'synthesis_s' AS DOUBLE PRECISION) END"
+)
+# Results did not always tell pcm_bytes; those that do not are at the engine's own rate, mono.
+_PCM_BYTES = (
+    "CASE WHEN kind = 'speech' THEN coalesce(CAST(result ->> 'pcm_bytes' AS BIGINT), "
+    "CAST(2 * actual_duration_s * CAST(result ->> 'sample_rate' AS INTEGER) AS BIGINT)) END"
+)
 
 
 class Job(Base):
@@ -49,6 +59,13 @@ class Job(Base):
     quality_score: Mapped[float | None]
     result: Mapped[Document | None]
 
+    # Figures out of ``result``, where analytics finds them without opening it
+    saved_bytes: Mapped[int | None] = mapped_column(
+        BigInteger, Computed(_SAVED_BYTES, persisted=True)
+    )
+    pcm_bytes: Mapped[int | None] = mapped_column(BigInteger, Computed(_PCM_BYTES, persisted=True))
+    synthesis_s: Mapped[float | None] = mapped_column(Computed(_SYNTHESIS_S, persisted=True))
+
     # The output artifact
     output_key: Mapped[str | None]
     output_format: Mapped[str | None]
@@ -68,6 +85,21 @@ class Job(Base):
         Index("ix_jobs_open", "state", postgresql_where=text("state IN ('pending','processing')")),
         Index("ix_jobs_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
         Index("ix_jobs_work_files", "ended_at", postgresql_where=text("has_work_files")),
+        Index(
+            "ix_jobs_figures",
+            *("user_id", "created_at"),
+            postgresql_include=[
+                *("state", "error_code", "characters", "actual_duration_s", "output_size_bytes"),
+                *("saved_bytes", "pcm_bytes", "synthesis_s", "quality_score", "started_at"),
+            ],
+            postgresql_where=text("kind = 'speech'"),
+        ),
+        Index(
+            "ix_jobs_stored",
+            "user_id",
+            postgresql_include=["output_size_bytes", "expires_at"],
+            postgresql_where=text("output_key IS NOT NULL"),
+        ),
     )
 
 

@@ -10,6 +10,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from mynah.db.models.base import Base, CreatedAt, Document, Id
 
+# Which of a voice's facts tells the size of which of its objects, in bytes
+SIZE_FACTS = {
+    "reference_audio": "reference_size_bytes",
+    "engine_profile": "profile_size_bytes",
+    "recorded": "recorded_size_bytes",
+    "spoken_sample": "sample_size_bytes",
+}
+
 
 class Voice(Base):
     """Whom a user may speak as.

@@ -7,6 +7,7 @@ function of ``services.api.use_cases`` inside ``with current_container().new_uow
 
 from services.api.resources import (
     admin,
+    analytics,
     auth,
     dictionaries,
     models,
@@ -29,6 +30,7 @@ BLUEPRINTS = (
     models.blp,
     simple_speech.blp,
     simple_voices.blp,
+    analytics.blp,
     admin.blp,
 )
 PLAIN_BLUEPRINTS = (operations.blp,)

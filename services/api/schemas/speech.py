@@ -10,6 +10,7 @@ from mynah.contracts.speech import OutputFormat, QualityTier, VoiceSettings
 from mynah.contracts.states import JobState
 from mynah.db.models import Job
 from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
+from services.api.use_cases.savings import saved_share, saved_share_pcm
 from services.api.use_cases.speech import SpeechOrder
 
 # Far above any text limit, which the use case checks with a message of its own.
@@ -88,6 +89,13 @@ class SpeechJobSchema(Schema):
     quality_score = fields.Float(allow_none=True)
     output_url = fields.String(allow_none=True)
     output_size_bytes = fields.Integer(allow_none=True)
+    saved_share = fields.Float(
+        allow_none=True,
+        metadata={"description": "0-1, how much smaller than CD-quality WAV the output is"},
+    )
+    saved_share_pcm = fields.Float(
+        allow_none=True, metadata={"description": "the same against the engine's own PCM"}
+    )
     created_at = fields.DateTime()
     started_at = fields.DateTime(allow_none=True)
     completed_at = fields.DateTime(allow_none=True)
@@ -137,6 +145,8 @@ def show_job(job: Job) -> dict[str, Any]:
         "quality_score": job.quality_score,
         "output_url": f"/api/tts/job/{job.id}/download" if has_output else None,
         "output_size_bytes": job.output_size_bytes,
+        "saved_share": saved_share(job.saved_bytes, job.output_size_bytes),
+        "saved_share_pcm": saved_share_pcm(job.pcm_bytes, job.output_size_bytes),
         "created_at": job.created_at,
         "started_at": job.started_at,
         "completed_at": job.ended_at,

@@ -21,6 +21,7 @@ from mynah.contracts import object_keys
 from mynah.contracts.states import VoiceState
 from mynah.db.clock import utc_now
 from mynah.db.models import Voice
+from mynah.db.models.voice import SIZE_FACTS
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.engines.base import EngineInfo, Profile
 from mynah.engines.catalog import engine_info, load_engines, resolve_language
@@ -98,6 +99,10 @@ def import_voice(
         voice = _new_row(uow, settings, owner, order, contents)
         objects = _objects_of(voice, contents)
         voice.objects = {role: key for role, (key, _, _) in objects.items()}
+        voice.facts = {
+            **voice.facts,
+            **{SIZE_FACTS[role]: len(data) for role, (_, data, _) in objects.items()},
+        }
         uow.voices.add(voice)
         _submit_the_rest(uow, owner, voice, contents)
         uow.session.flush()
@@ -306,8 +311,7 @@ def _facts_of(contents: _Contents) -> dict[str, Any]:
             )
         facts["reference_sample_rate"] = contents.reference.sample_rate
         facts["reference_duration_s"] = round(duration_s, 3)
-    names: dict[Role, str] = {"recorded": "recorded", "spoken_sample": "sample"}
-    return facts | {f"{names[role]}_size_bytes": len(data) for role, data in contents.mp3s}
+    return facts
 
 
 def _objects_of(voice: Voice, contents: _Contents) -> dict[Role, tuple[str, bytes, str]]:
