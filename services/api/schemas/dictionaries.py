@@ -6,8 +6,22 @@ import unicodedata
 from typing import Any
 
 from flask_smorest.fields import Upload
-from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    pre_load,
+    validate,
+    validates_schema,
+)
 
+from mynah.errors import InvalidRequest
+from mynah.text.pronunciation import (
+    MAX_SPOKEN_CHARACTERS,
+    MAX_WRITTEN_CHARACTERS,
+    PronunciationRule,
+)
 from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
 from services.api.use_cases.dictionaries import (
     MAX_DICTIONARIES_PER_JOB,
@@ -17,29 +31,16 @@ from services.api.use_cases.dictionaries import (
 )
 
 MAX_RULES = 5_000
-MAX_WRITTEN_CHARACTERS = 100
-MAX_SPOKEN_CHARACTERS = 200
 _MAX_VERSION = 2**31 - 1
-
-
-def _check_line(text: str) -> None:
-    if not text.strip() or not text.isprintable():
-        raise ValidationError("Must be one line of text.")
-
-
-def _line_field(longest: int, **options: Any) -> fields.String:
-    line = text_field(longest, 1, required=True, **options)
-    line.validators = [*line.validators, _check_line]
-    return line
 
 
 class RuleSchema(RequestSchema):
     """Read ``written`` as ``spoken``: other words (alias) or IPA (phoneme)."""
 
     kind = fields.String(required=True, validate=validate.OneOf(("alias", "phoneme")))
-    written = _line_field(MAX_WRITTEN_CHARACTERS, metadata={"example": "Siobhan"})
-    spoken = _line_field(MAX_SPOKEN_CHARACTERS, metadata={"example": "Shivawn"})
-    # Named in the rows as mynah.text.pronunciation.PronunciationRule names them.
+    written = text_field(MAX_WRITTEN_CHARACTERS, 1, required=True, metadata={"example": "Siobhan"})
+    spoken = text_field(MAX_SPOKEN_CHARACTERS, 1, required=True, metadata={"example": "Shivawn"})
+    # Named in the rows as PronunciationRule names them.
     is_case_sensitive = fields.Boolean(data_key="case_sensitive", load_default=False)
     at_word_boundaries = fields.Boolean(
         data_key="word_boundaries",
@@ -58,6 +59,14 @@ class RuleSchema(RequestSchema):
             if isinstance(data.get(name), str)
         }
         return {**data, **tidied}
+
+    @validates_schema
+    def check(self, data: dict[str, Any], **_: Any) -> None:
+        """What the rules' own reader would refuse when a job comes."""
+        try:
+            PronunciationRule(**data)
+        except InvalidRequest as error:
+            raise ValidationError(error.message) from None
 
 
 class RulesSchema(RequestSchema):

@@ -130,7 +130,7 @@ def test_a_writing_has_one_rule_and_the_index_of_another_is_told(
         ("written", "   "),
         ("written", "a" * 101),
         ("written", "two\nlines"),
-        ("spoken", "\u200b"),
+        ("spoken", "\u0007"),
         ("spoken", "a" * 201),
         ("spoken", None),
         ("case_sensitive", "perhaps"),
@@ -142,7 +142,16 @@ def test_a_rule_that_cannot_be_is_refused_with_its_index(
 ) -> None:
     body = {"name": "Names", "rules": [TOMATO, {**SIOBHAN, field: value}]}
     error = error_of(api.client.post("/api/dictionaries", json=body, headers=ann.auth), 422)
-    assert field in error["errors"]["json"]["rules"]["1"]
+    [(index, problems)] = error["errors"]["json"]["rules"].items()
+    assert index == "1"
+    assert field in problems or field in str(problems["_schema"])
+
+
+def test_words_of_every_script_are_taken(api: Gateway, ann: Account) -> None:
+    words = ("می\u200cخواهم", "क्\u200dष", "東京", "Zoe\u0308", "naïve café")
+    rules = [{"kind": "alias", "written": word, "spoken": word} for word in words]
+    made = api.add_dictionary(ann, rules=rules)
+    assert [rule["written"] for rule in made["rules"]] == [*words[:3], "Zoë", words[4]]
 
 
 def test_a_dictionary_takes_five_thousand_rules_and_no_more(api: Gateway, ann: Account) -> None:
