@@ -68,9 +68,9 @@ class PrivateStack:
         self._run("services.api.manage", "migrate")
         self._flush()
         self.start("audio", "services.audio_proc.app", "worker", "-Q", "audio", "-c", "2")
-        self.start("maintenance", "services.audio_proc.app", "worker", "-Q", "maintenance")
+        self.start("maintenance", "services.audio_proc.maintenance", "worker", "-Q", "maintenance")
         schedule = str(self._folder / "schedule")
-        self.start("beat", "services.audio_proc.app", "beat", "--schedule", schedule)
+        self.start("beat", "services.audio_proc.beat", "beat", "--schedule", schedule)
         return self
 
     def __exit__(
