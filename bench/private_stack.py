@@ -30,7 +30,8 @@ from mynah.db.unit_of_work import UnitOfWork
 from mynah.messaging.celery_app import make_app
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
-from services.api.use_cases.speech import Requester, SpeechOrder, order_speech
+from services.api.use_cases.speech import Requester, order_speech
+from services.api.use_cases.speech_order import SpeechOrder
 
 REDIS_DATABASE = 11
 ENTRY_POINT = "[mynah.engines]\nsimulated = bench.simulated_engine:INFO\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mynah.contracts.speech import PieceSpeech
 from mynah.contracts.states import JobState, StepState
 from mynah.contracts.tasks import StepPayload, TaskContract
 from mynah.db.ids import new_id
@@ -14,10 +15,14 @@ from mynah.db.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class PiecePlan:
-    """Text for one engine call and the pause behind it."""
+    """Text for one engine call, the pause behind it, and what it stands for in the request."""
 
     text: str
     pause_after_ms: int
+    source_start: int = 0
+    source_end: int = 0
+    speech: PieceSpeech | None = None
+    chapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +59,27 @@ def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int
     uow.steps.insert_all(steps)
     uow.pieces.add_all(
         [
-            Piece(
-                step_id=step.id,
-                job_id=job.id,
-                ordinal=step.ordinal,
-                text=plan.piece.text,
-                pause_after_ms=plan.piece.pause_after_ms,
-            )
+            _build_piece(step, plan.piece)
             for step, plan in zip(steps, plans, strict=True)
             if plan.piece is not None
         ]
     )
     for step in released:
         uow.send_step(step, job)
+
+
+def _build_piece(step: Step, plan: PiecePlan) -> Piece:
+    return Piece(
+        step_id=step.id,
+        job_id=step.job_id,
+        ordinal=step.ordinal,
+        text=plan.text,
+        source_start=plan.source_start,
+        source_end=plan.source_end,
+        speech=plan.speech.model_dump(mode="json") if plan.speech else None,
+        chapter=plan.chapter,
+        pause_after_ms=plan.pause_after_ms,
+    )
 
 
 def _build_step(job: Job, plan: StepPlan, ordinal: int) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from mynah.contracts.states import Visibility
@@ -35,6 +35,18 @@ class VoiceRepository:
                 Voice.id == voice_id,
                 or_(Voice.user_id == user_id, Voice.visibility == Visibility.PUBLIC),
             )
+        )
+
+    def visible_by_name(self, user_id: UUID, name: str) -> Voice | None:
+        """A voice of this name, whatever its case: the user's newest, else a public one."""
+        return self._session.scalar(
+            select(Voice)
+            .where(
+                func.lower(Voice.name) == name.lower(),
+                or_(Voice.user_id == user_id, Voice.visibility == Visibility.PUBLIC),
+            )
+            .order_by((Voice.user_id == user_id).desc().nulls_last(), Voice.id.desc())
+            .limit(1)
         )
 
     def owned(self, user_id: UUID, voice_id: UUID) -> Voice | None:

@@ -18,6 +18,7 @@ from services.api.downloads import send_object
 from services.api.resources.tts import requester
 from services.api.schemas.simple import SpeakSchema
 from services.api.use_cases import speech
+from services.api.use_cases.speech_order import SpeechOrder
 
 blp = ApiBlueprint("simple speech", __name__, url_prefix="/tts", description="Speech at once")
 
@@ -32,7 +33,7 @@ class Speak(MethodView):
     @blp.guarded("speech:write", 409, 410, 413, 504)
     @blp.arguments(SpeakSchema)
     @blp.sends_file(*CONTENT_TYPES.values())
-    def post(self, order: speech.SpeechOrder) -> Response:
+    def post(self, order: SpeechOrder) -> Response:
         """Speak a short text and answer with the audio itself (WAV unless asked otherwise)."""
         container = current_container()
         with container.new_uow() as uow:

@@ -17,6 +17,7 @@ from services.api.bootstrap import current_container
 from services.api.downloads import send_object
 from services.api.schemas import speech as schemas
 from services.api.use_cases import speech
+from services.api.use_cases.speech_order import SpeechOrder
 
 blp = ApiBlueprint("speech", __name__, url_prefix="/api/tts", description="Speech jobs")
 
@@ -36,7 +37,7 @@ class Generate(MethodView):
     @blp.guarded("speech:write", 409, 413)
     @blp.arguments(schemas.GenerateSchema)
     @blp.response(202, schemas.SpeechJobSchema)
-    def post(self, order: speech.SpeechOrder) -> Any:
+    def post(self, order: SpeechOrder) -> Any:
         """Have a text spoken. The answer is the job; ask for it until it is completed."""
         container = current_container()
         with container.new_uow() as uow:

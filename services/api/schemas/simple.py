@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, post_load
 from mynah.contracts.speech import OutputFormat, VoiceSettings
 from services.api.schemas.common import RequestSchema, text_field
 from services.api.schemas.speech import VoiceSettingsSchema
-from services.api.use_cases.speech import SpeechOrder
+from services.api.use_cases.speech_order import SpeechOrder
 
 
 class SpeakSchema(RequestSchema):

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    pre_load,
+    validate,
+    validates_schema,
+)
 
-from mynah.contracts.speech import OutputFormat, QualityTier, VoiceSettings
+from mynah.contracts.speech import (
+    Markup,
+    OutputFormat,
+    Pacing,
+    QualityTier,
+    ScriptLine,
+    VoiceSettings,
+)
 from mynah.contracts.states import JobState
 from mynah.db.models import Job
 from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
+from services.api.use_cases.dictionaries import DictionaryChoice
 from services.api.use_cases.savings import saved_share, saved_share_pcm
-from services.api.use_cases.speech import SpeechOrder
+from services.api.use_cases.speech_order import SpeechOrder
 
 # Far above any text limit, which the use case checks with a message of its own.
 _LONGEST_TEXT = 1_000_000
 _MAX_SEED = 2**32 - 1
+_MAX_LINES = 10_000
+_MAX_VERSION = 2**31 - 1
 # What MP3 has at 22-24 kHz (MPEG-2) and OGG can be asked for.
 BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
@@ -33,18 +51,76 @@ class VoiceSettingsSchema(RequestSchema):
     volume = fields.Float(validate=validate.Range(0.1, 2.0), metadata={"default": 1.0})
 
 
-class GenerateSchema(RequestSchema):
-    """Text to be spoken."""
+class ScriptLineSchema(RequestSchema):
+    """What one speaker says."""
 
-    text = text_field(_LONGEST_TEXT, 1, required=True)
     voice_id = fields.UUID(required=True)
-    language = text_field(35, 2, load_default=None, allow_none=True)
+    text = text_field(_LONGEST_TEXT, 1, required=True)
+
+
+class DictionaryChoiceSchema(RequestSchema):
+    """A pronunciation dictionary; without a version, its latest."""
+
+    dictionary_id = fields.UUID(required=True)
+    version = fields.Integer(
+        strict=True, allow_none=True, load_default=None, validate=validate.Range(1, _MAX_VERSION)
+    )
+
+
+class GenerateSchema(RequestSchema):
+    """A text, or a script of several speakers, to be spoken."""
+
+    text = text_field(_LONGEST_TEXT, 1)
+    script = fields.List(
+        fields.Nested(ScriptLineSchema),
+        validate=validate.Length(1, _MAX_LINES),
+        metadata={"description": "instead of text: what each speaker says, in order"},
+    )
+    voice_id = fields.UUID(
+        metadata={"description": "whose voice; of a script the first line's unless given"}
+    )
+    language = text_field(
+        35, 2, load_default=None, allow_none=True,
+        metadata={"description": "a BCP-47 tag, or auto; else the voice's own"},
+    )  # fmt: skip
+    markup = fields.Enum(
+        Markup, by_value=True, load_default=Markup.PLAIN,
+        metadata={"description": "brackets: [pause 1.5s] and the like; ssml: a subset of SSML"},
+    )  # fmt: skip
+    unknown_tags = fields.String(
+        load_default="error", validate=validate.OneOf(("error", "speak")),
+        metadata={"description": "what becomes of marks that are not known"},
+    )  # fmt: skip
     output_format = fields.Enum(OutputFormat, by_value=True, load_default=OutputFormat.MP3)
     quality = fields.Enum(QualityTier, by_value=True, load_default=QualityTier.STANDARD)
     bitrate_kbps = fields.Integer(
         strict=True, allow_none=True, load_default=None, validate=validate.OneOf(BITRATES_KBPS)
     )
+    vbr_quality = fields.Integer(
+        strict=True, allow_none=True, load_default=None, validate=validate.Range(0, 9),
+        metadata={"description": "MP3 of variable bitrate, 0 is best"},
+    )  # fmt: skip
+    sample_rate = fields.Integer(
+        strict=True, allow_none=True, load_default=None, validate=validate.Range(8000, 48000),
+        metadata={"description": "in Hz; else the voice's own"},
+    )  # fmt: skip
+    channels = fields.Integer(strict=True, load_default=1, validate=validate.Range(1, 2))
     voice_settings = fields.Nested(VoiceSettingsSchema, load_default=dict)
+    pacing = fields.Enum(
+        Pacing, by_value=True, load_default=Pacing.NORMAL,
+        metadata={"description": "bedtime: longer pauses"},
+    )  # fmt: skip
+    pause_scale = fields.Float(
+        load_default=1.0, validate=validate.Range(0, 5),
+        metadata={"description": "factor on the pauses that the text does not ask for"},
+    )  # fmt: skip
+    loudness_lufs = fields.Float(
+        allow_none=True, load_default=None, validate=validate.Range(-40, -8),
+        metadata={"description": "integrated loudness (EBU R128); the platform's unless given"},
+    )  # fmt: skip
+    dictionaries = fields.List(
+        fields.Nested(DictionaryChoiceSchema), load_default=list, validate=validate.Length(0, 3)
+    )
     title = text_field(200, load_default=None, allow_none=True)
     seed = fields.Integer(
         strict=True, allow_none=True, load_default=None, validate=validate.Range(0, _MAX_SEED)
@@ -60,11 +136,29 @@ class GenerateSchema(RequestSchema):
                 raise ValidationError("Differs from voice_id.", "voice_model_id")
         return data
 
+    @validates_schema
+    def check_source(self, data: dict[str, Any], **_: Any) -> None:
+        """A text with its voice, or a script."""
+        if ("text" in data) == ("script" in data):
+            raise ValidationError("Send either text or script.", "text")
+        if "text" in data and "voice_id" not in data:
+            raise ValidationError("Missing data for required field.", "voice_id")
+
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> SpeechOrder:
         """The order."""
         settings = VoiceSettings(**data.pop("voice_settings"))
-        return SpeechOrder(voice_settings=settings, **data)
+        script = tuple(ScriptLine(**line) for line in data.pop("script", ()))
+        choices = tuple(DictionaryChoice(**choice) for choice in data.pop("dictionaries"))
+        if script:
+            data.setdefault("voice_id", script[0].voice_id)
+        return SpeechOrder(
+            text=data.pop("text", ""),
+            script=script,
+            dictionaries=choices,
+            voice_settings=settings,
+            **data,
+        )
 
 
 class SpeechJobSchema(Schema):

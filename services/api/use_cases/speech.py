@@ -3,59 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from mynah.contracts.object_keys import Origin
-from mynah.contracts.speech import (
-    TIER_BITRATE_KBPS,
-    OutputFormat,
-    QualityTier,
-    SpeechRequest,
-    VoiceSettings,
-)
-from mynah.contracts.states import JobKind, JobState, Lane, VoiceState
-from mynah.contracts.tasks import ASSEMBLE, SYNTHESIZE
+from mynah.contracts.speech import TIER_BITRATE_KBPS, SpeechRequest
+from mynah.contracts.states import JobKind, JobState, Lane
 from mynah.db.clock import utc_now
 from mynah.db.ids import new_id
-from mynah.db.models import Job, Voice
+from mynah.db.models import Job
 from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
-from mynah.engines.base import EngineInfo
-from mynah.engines.catalog import engine_info, resolve_language
-from mynah.errors import Conflict, Gone, NotFound, QuotaExceeded, TextTooLong
-from mynah.jobs.submission import PiecePlan, StepPlan, submit_job
+from mynah.errors import Conflict, Gone, NotFound, QuotaExceeded
+from mynah.jobs.submission import submit_job
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
-from mynah.text.cleaning import clean_text
-from mynah.text.splitting import TextPiece, split_text
+from services.api.use_cases.speech_order import SpeechOrder
+from services.api.use_cases.speech_planning import SpeechPlan, plan_order
 
 SEED_BITS = 31
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechOrder:
-    """What a caller asks to be spoken."""
-
-    text: str
-    voice_id: UUID
-    language: str | None = None
-    output_format: OutputFormat = OutputFormat.MP3
-    quality: QualityTier = QualityTier.STANDARD
-    bitrate_kbps: int | None = None
-    voice_settings: VoiceSettings = field(default_factory=VoiceSettings)
-    title: str | None = None
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a speech will take, before it is spoken."""
-
-    duration_s: float
-    cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,43 +48,25 @@ def order_speech(
     Raises NotFound (voice), Conflict (voice not ready), InvalidRequest, TextTooLong,
     QuotaExceeded.
     """
-    limit = settings.max_sync_characters if lane is Lane.LIVE else settings.max_text_characters
-    text = _checked_text(order.text, limit)
-    voice = _speakable_voice(uow, requester.user_id, order.voice_id)
-    info = engine_info(voice.engine)
-    request = _build_request(order, text, voice, info, requester.origin)
-    pieces = split_text(text, info.max_piece_characters)
-    estimate = estimate_speech(info, pieces, order.voice_settings.speed)
+    plan = plan_order(uow, settings, requester.user_id, order, lane)
+    request = _build_request(order, plan, requester.origin)
     job = Job(
         id=new_id(),
         user_id=requester.user_id,
         kind=JobKind.SPEECH,
         request=request.model_dump(mode="json"),
         request_id=requester.request_id,
-        voice_id=voice.id,
-        characters=len(text),
-        estimated_duration_s=estimate.duration_s,
-        estimated_cost=estimate.cost,
+        voice_id=plan.voice.id,
+        characters=plan.characters,
+        estimated_duration_s=plan.estimate.duration_s,
+        estimated_cost=plan.estimate.cost,
         output_format=order.output_format,
         has_work_files=True,
     )
-    submit_job(uow, job, _plan_steps(info, lane, pieces), settings.release_window)
+    submit_job(uow, job, plan.steps, settings.release_window)
     quota = quota_of(requester, settings)
     _reserve_quota(uow, job, quota)  # last: it locks the user's row until the commit
     return job
-
-
-def estimate_speech(info: EngineInfo, pieces: list[TextPiece], speed: float) -> Estimate:
-    """Length in seconds and cost in credits, from the engine's usual pace and price."""
-    characters = sum(len(piece.text) for piece in pieces)
-    pauses_s = sum(piece.pause_after_ms for piece in pieces) / 1000
-    duration_s = characters / (info.characters_per_second * speed) + pauses_s
-    return Estimate(round(duration_s, 2), cost_of(info, characters))
-
-
-def cost_of(info: EngineInfo, characters: int) -> float:
-    """The price of speaking so many characters, in credits."""
-    return round(info.cost_per_1k_characters * characters / 1000, 6)
 
 
 def find_speech_job(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Job:
@@ -172,33 +122,24 @@ def quota_of(holder: HasQuota, settings: Settings) -> int:
     return holder.monthly_character_quota
 
 
-def _checked_text(text: str, limit: int) -> str:
-    if len(text) > limit:
-        raise TextTooLong(f"The text has {len(text)} characters; {limit} are allowed.")
-    return clean_text(text)
-
-
-def _speakable_voice(uow: UnitOfWork, user_id: UUID, voice_id: UUID) -> Voice:
-    voice = uow.voices.visible(user_id, voice_id)
-    if voice is None:
-        raise NotFound("There is no such voice.", code="voice_not_found")
-    if voice.state != VoiceState.READY:
-        raise Conflict(f"The voice is {voice.state}, not ready.", code="voice_not_ready")
-    return voice
-
-
-def _build_request(
-    order: SpeechOrder, text: str, voice: Voice, info: EngineInfo, origin: Origin
-) -> SpeechRequest:
-    language = resolve_language(info, order.language) if order.language else voice.language
+def _build_request(order: SpeechOrder, plan: SpeechPlan, origin: Origin) -> SpeechRequest:
     return SpeechRequest(
-        text=text,
-        voice_id=voice.id,
-        language=language,
-        engine=voice.engine,
+        text=plan.text,
+        voice_id=plan.voice.id,
+        language=plan.language,
+        engine=plan.voice.engine,
+        script=order.script,
+        markup=order.markup,
         output_format=order.output_format,
         bitrate_kbps=order.bitrate_kbps or TIER_BITRATE_KBPS[order.quality],
+        vbr_quality=order.vbr_quality,
+        sample_rate=order.sample_rate,
+        channels=order.channels,
         voice_settings=order.voice_settings,
+        pacing=order.pacing,
+        pause_scale=order.pause_scale,
+        loudness_lufs=order.loudness_lufs,
+        dictionaries=plan.dictionaries,
         title=order.title,
         seed=secrets.randbits(SEED_BITS) if order.seed is None else order.seed,
         origin=origin,
@@ -213,15 +154,6 @@ def _reserve_quota(uow: UnitOfWork, job: Job, quota: int) -> None:
             f"The quota of {quota} characters per month does not allow {job.characters} more.",
             retry_after_s=seconds_to_next_month(now),
         )
-
-
-def _plan_steps(info: EngineInfo, lane: Lane, pieces: list[TextPiece]) -> list[StepPlan]:
-    queue = SYNTHESIZE.queue_for(info.id, lane)
-    plans = [
-        StepPlan(SYNTHESIZE, queue, 0, PiecePlan(piece.text, piece.pause_after_ms))
-        for piece in pieces
-    ]
-    return [*plans, StepPlan(ASSEMBLE, ASSEMBLE.queue_for(), 1)]
 
 
 def output_filename(job: Job) -> str:

@@ -18,7 +18,8 @@ from mynah.messaging.celery_app import make_app
 from mynah.messaging.sender import CelerySender
 from mynah.settings import Settings
 from mynah.storage.local import LocalObjectStore
-from services.api.use_cases.speech import Requester, SpeechOrder, order_speech
+from services.api.use_cases.speech import Requester, order_speech
+from services.api.use_cases.speech_order import SpeechOrder
 from services.api.use_cases.voices import seed_builtin_voices
 from tests.factories import add_user
 from tests.parts import PostgresPart, RedisPart, ServiceProcess, clone_database, wait_for

@@ -14,7 +14,8 @@ from mynah.engines.base import SynthesisSettings
 from mynah.engines.registry import load_engine
 from mynah.errors import NotFound
 from services.api.use_cases.samples import Stored, Upload, store_sample
-from services.api.use_cases.speech import Requester, SpeechOrder, order_speech
+from services.api.use_cases.speech import Requester, order_speech
+from services.api.use_cases.speech_order import SpeechOrder
 from services.api.use_cases.voices import (
     Consent,
     VoiceOrder,
