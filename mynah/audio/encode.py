@@ -1,206 +1,244 @@
-"""From blocks of audio to a file: the one place that knows the output formats.
+"""From blocks of audio to a file: the one place that knows which writer makes which format.
 
-A lossy encoder that fails does not lose the speech: the result is a WAV file then and says why.
+An encoder that fails does not lose the speech: the result is a WAV file then and says why.
 """
 
 from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self, TypeVar
 
-import av
+import numpy as np
 
-from mynah.audio.av_frames import iter_blocks
+from mynah.audio.av_file import AvFileWriter
+from mynah.audio.channels import remix
+from mynah.audio.formats import OutputLayout, OutputSpec
 from mynah.audio.mp3 import DEFAULT_BITRATE_KBPS, Mp3Encoder, Mp3FileWriter
-from mynah.audio.mp3_format import choose_mp3_rate
-from mynah.audio.ogg import OggFileWriter
-from mynah.audio.tags import SpeechTags
+from mynah.audio.raw import RAW_FORMATS, RawFileWriter
+from mynah.audio.resample import StreamResampler
+from mynah.audio.sndfile import SoundFileWriter
+from mynah.audio.spool import open_spool, size_of
+from mynah.audio.tags import Chapter, SpeechTags
 from mynah.audio.wav import WavFileWriter
 from mynah.audio.waveform import Waveform
-from mynah.errors import InvalidAudio, MynahError, OutputRejected, UnsupportedFormat
+from mynah.contracts.speech import OutputFormat
+from mynah.errors import InvalidAudio, MynahError, OutputRejected
 
 _T = TypeVar("_T")
 
-CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "ogg": "audio/ogg"}
-
-_CD_BYTES_PER_S = 44100 * 2 * 2
-_DURATION_TOLERANCE_S = 0.1
-_DURATION_TOLERANCE_SHARE = 0.01
-_SILENCE_PEAK = 10 ** (-50 / 20)
+CD_BYTES_PER_S = 44100 * 2 * 2
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedAudio:
-    """A finished file.
+    """A finished file; close it when it is stored.
 
-    ``format`` is what was made: "wav" after a fallback, whose cause ``fallback_reason`` tells.
-    ``bitrate_kbps`` is the constant bitrate or the mean of a variable one. ``encode_s`` is the
-    time the encoder took, without the making of the blocks.
+    ``layout.format`` is what was made: WAV after a fallback, whose cause ``fallback_reason``
+    tells. ``encode_s`` is the time the encoder took, without the making of the blocks.
     """
 
-    data: bytes
-    format: str
-    content_type: str
+    file: BinaryIO
+    size_bytes: int
+    layout: OutputLayout
     duration_s: float
-    sample_rate: int
-    channels: int
-    bitrate_kbps: int
     encode_s: float
     fallback_reason: str | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.file.close()
+
     @property
-    def size_bytes(self) -> int:
-        """Length of the file."""
-        return len(self.data)
+    def data(self) -> bytes:
+        """The whole file in memory; for short ones."""
+        self.file.seek(0)
+        return self.file.read()
+
+    def in_memory(self) -> EncodedAudio:
+        """The same with its file as bytes in memory, which need not be closed; for short ones."""
+        with self:
+            return replace(self, file=io.BytesIO(self.data))
+
+    @property
+    def format(self) -> str:
+        """The format's name."""
+        return self.layout.format.value
+
+    @property
+    def content_type(self) -> str:
+        """The format's media type."""
+        return self.layout.content_type
+
+    @property
+    def bitrate_kbps(self) -> int:
+        """The constant bitrate of an MP3, else the mean."""
+        layout = self.layout
+        is_constant = layout.format is OutputFormat.MP3 and layout.vbr_quality is None
+        if is_constant and layout.bitrate_kbps is not None:
+            return layout.bitrate_kbps
+        return round(self.size_bytes * 8 / self.duration_s / 1000)
 
     @property
     def saved_share(self) -> float:
         """How much smaller this is than CD-quality WAV (44.1 kHz, stereo) of the same length."""
-        return 1.0 - self.size_bytes / (self.duration_s * _CD_BYTES_PER_S)
+        return 1.0 - self.size_bytes / (self.duration_s * CD_BYTES_PER_S)
 
 
 def encode_file(
     blocks: Iterable[Waveform],
-    fmt: str,
-    bitrate_kbps: int = DEFAULT_BITRATE_KBPS,
+    spec: OutputSpec,
     tags: SpeechTags | None = None,
     *,
-    vbr_quality: int | None = None,
+    chapters: Callable[[], Sequence[Chapter]] = tuple,
+    headroom_db: float = 0.0,
 ) -> EncodedAudio:
-    """Encode a stream of blocks of one layout as "mp3", "wav" or "ogg".
+    """Encode a stream of blocks of one layout, in bounded memory.
 
-    Memory: the compressed file, and 2 bytes per sample for the fallback. ``tags`` go into MP3
-    and OGG. ``vbr_quality`` (0 best to 9) makes an MP3's bitrate variable.
+    ``blocks`` is gone through again, for WAV, when the encoder fails; when it cannot be (an
+    iterator), that is OutputRejected. Tags and ``chapters``, asked for when all blocks have
+    come, go into formats that have room for them. ``headroom_db``: see ``Mp3Encoder``.
 
-    Raises UnsupportedFormat for another format or a bitrate that MP3 does not have, InvalidAudio
-    when there is no audio; errors of the blocks' own making pass through.
+    Raises InvalidAudio when there is no audio; errors of the blocks' own making pass through.
     """
-    if fmt not in CONTENT_TYPES:
-        raise UnsupportedFormat(f"The output format {fmt!r} is not supported.")
-    if fmt == "mp3" and vbr_quality is None:
-        choose_mp3_rate(44100, bitrate_kbps)  # an illegal bitrate is refused before any work
-    encoding: _Encoding | None = None
-    for block in blocks:
-        playable = block if block.channels <= 2 else block.to_mono()
-        if encoding is None:
-            encoding = _Encoding(fmt, playable, bitrate_kbps, vbr_quality)
-        encoding.add(playable)
-    if encoding is None:
-        raise InvalidAudio("There is no audio to encode.", code="empty_audio")
-    return encoding.finish(tags or SpeechTags())
+    encoding = _Encoding(tags or SpeechTags(), chapters, headroom_db)
+    try:
+        return encoding.run(blocks, spec)
+    except _EncoderFailed as failure:
+        reason = f"{spec.format} encoding failed ({failure})"
+        if spec.format is OutputFormat.WAV or iter(blocks) is blocks:
+            raise OutputRejected(f"The {reason}.") from failure
+        wav = OutputSpec(OutputFormat.WAV, sample_rate=spec.sample_rate, channels=spec.channels)
+        return replace(encoding.run(blocks, wav), fallback_reason=reason)
 
 
-class _LossyWriter(Protocol):
+class _EncoderFailed(Exception):
+    """The encoder failed; the audio is as good as before."""
+
+
+class _FileWriter(Protocol):
     def add(self, block: Waveform) -> None: ...
-    def finish(self, tags: SpeechTags) -> bytes: ...
+    def finish(self, tags: SpeechTags, chapters: Sequence[Chapter]) -> None: ...
+    def close(self) -> None: ...
 
 
 class _Encoding:
-    """One file being made: the chosen writer, and the WAV that stands by in case it fails."""
+    """What is to be encoded how, and the time that it took."""
 
     def __init__(
-        self, fmt: str, first: Waveform, bitrate_kbps: int, vbr_quality: int | None
+        self, tags: SpeechTags, chapters: Callable[[], Sequence[Chapter]], headroom_db: float
     ) -> None:
-        self._sample_rate = first.sample_rate
-        self._channels = first.channels
-        self._constant_kbps = bitrate_kbps if fmt == "mp3" and vbr_quality is None else None
-        self._format = fmt
-        self._frames = 0
+        self._tags = tags
+        self._chapters = chapters
+        self._headroom_db = headroom_db
         self._encode_s = 0.0
-        self._fallback_reason: str | None = None
-        self._wav = WavFileWriter(first.sample_rate, first.channels)
-        self._lossy: _LossyWriter | None = None
-        if fmt != "wav":
-            self._attempt(lambda: self._open(bitrate_kbps, vbr_quality))
 
-    def add(self, block: Waveform) -> None:
-        """Append a block. ValueError for another layout than the first block's."""
-        if block.sample_rate != self._sample_rate or block.channels != self._channels:
-            raise ValueError("all blocks of a file must have one sample rate and channel count")
-        self._frames += block.frames
-        self._wav.add(block)
-        if (lossy := self._lossy) is not None:
-            self._attempt(lambda: lossy.add(block))
+    def run(self, blocks: Iterable[Waveform], spec: OutputSpec) -> EncodedAudio:
+        """One pass over the blocks. Raises _EncoderFailed."""
+        output = open_spool()
+        try:
+            fitting = self._write(blocks, spec, output)
+        except BaseException:
+            output.close()
+            raise
+        duration_s = fitting.frames / fitting.layout.sample_rate
+        return EncodedAudio(output, size_of(output), fitting.layout, duration_s, self._encode_s)
 
-    def finish(self, tags: SpeechTags) -> EncodedAudio:
-        """The file, or the WAV instead."""
-        if self._frames == 0:
+    def _write(self, blocks: Iterable[Waveform], spec: OutputSpec, output: BinaryIO) -> _Fitting:
+        remaining = iter(blocks)
+        first = next(remaining, None)
+        if first is None:
             raise InvalidAudio("There is no audio to encode.", code="empty_audio")
-        data: bytes | None = None
-        if (lossy := self._lossy) is not None:
-            data = self._attempt(lambda: lossy.finish(tags))
-        is_fallback = data is None and self._format != "wav"
-        if data is None:
-            started = time.perf_counter()
-            data = self._wav.finish()
-            self._encode_s += time.perf_counter() - started
-        duration_s = self._frames / self._sample_rate
-        made = "wav" if is_fallback else self._format
-        mean_kbps = round(len(data) * 8 / duration_s / 1000)
-        return EncodedAudio(
-            data=data,
-            format=made,
-            content_type=CONTENT_TYPES[made],
-            duration_s=duration_s,
-            sample_rate=self._sample_rate,
-            channels=self._channels,
-            bitrate_kbps=mean_kbps if is_fallback else self._constant_kbps or mean_kbps,
-            encode_s=self._encode_s,
-            fallback_reason=self._fallback_reason,
-        )
+        fitting = _Fitting(first, spec)
+        writer = self._attempt(lambda: self._open(output, fitting.layout))
+        try:
+            for block in chain((first,), remaining):
+                self._add(writer, fitting.fit(block))
+            self._add(writer, fitting.flush())
+            if fitting.frames == 0:
+                raise InvalidAudio("There is no audio to encode.", code="empty_audio")
+            chapters = self._chapters()
+            self._attempt(lambda: writer.finish(self._tags, chapters))
+        finally:
+            writer.close()
+        return fitting
 
-    def _open(self, bitrate_kbps: int, vbr_quality: int | None) -> None:
-        if self._format == "ogg":
-            self._lossy = OggFileWriter(self._sample_rate, self._channels, bitrate_kbps)
-            return
+    def _add(self, writer: _FileWriter, block: Waveform) -> None:
+        self._attempt(lambda: writer.add(block))
+
+    def _open(self, output: BinaryIO, layout: OutputLayout) -> _FileWriter:
+        rate, channels = layout.sample_rate, layout.channels
+        if layout.format is OutputFormat.WAV:
+            return WavFileWriter(output, rate, channels)
+        if layout.format in RAW_FORMATS:
+            return RawFileWriter(output, layout.format)
+        if layout.format in (OutputFormat.OGG, OutputFormat.FLAC):
+            return SoundFileWriter(output, layout)
+        if layout.format is not OutputFormat.MP3:
+            return AvFileWriter(output, layout)
         encoder = Mp3Encoder(
-            self._sample_rate,
-            channels=self._channels,
-            bitrate_kbps=bitrate_kbps,
-            vbr_quality=vbr_quality,
+            rate,
+            channels=channels,
+            bitrate_kbps=layout.bitrate_kbps or DEFAULT_BITRATE_KBPS,
+            vbr_quality=layout.vbr_quality,
+            headroom_db=self._headroom_db,
         )
-        self._lossy = Mp3FileWriter(encoder)
+        return Mp3FileWriter(output, encoder)
 
-    def _attempt(self, step: Callable[[], _T]) -> _T | None:
-        """Run a step of the lossy encoder; when it fails, note why and go on as WAV."""
+    def _attempt(self, step: Callable[[], _T]) -> _T:
+        """Run a step of the encoder. Raises _EncoderFailed when it fails."""
         started = time.perf_counter()
         try:
             return step()
         except MynahError:
             raise
         except Exception as error:
-            self._lossy = None
-            cause = f"{type(error).__name__}: {error}"
-            self._fallback_reason = f"{self._format} encoding failed ({cause})"
-            return None
+            raise _EncoderFailed(f"{type(error).__name__}: {error}") from error
         finally:
             self._encode_s += time.perf_counter() - started
 
 
-def check_output(data: bytes, fmt: str, expected_duration_s: float) -> None:
-    """Decode a finished file to its end and raise OutputRejected when it is not as it should be.
+class _Fitting:
+    """Brings blocks to the layout of the file."""
 
-    It must decode without an error, last as long as expected (within 0.1 s or 1 %) and not be
-    silent (peak above -50 dBFS).
-    """
-    frames, peak, sample_rate = 0, 0.0, 0
-    try:
-        with av.open(io.BytesIO(data), mode="r", format=fmt) as container:
-            for block in iter_blocks(container.decode(audio=0)):
-                samples, sample_rate = block.samples, block.sample_rate
-                frames += samples.shape[-1]
-                peak = max(peak, float(samples.max()), -float(samples.min()))
-    except (av.FFmpegError, IndexError) as error:
-        raise OutputRejected(f"The finished {fmt} file does not decode.") from error
-    duration_s = frames / sample_rate if sample_rate else 0.0
-    tolerance_s = max(_DURATION_TOLERANCE_S, _DURATION_TOLERANCE_SHARE * expected_duration_s)
-    if abs(duration_s - expected_duration_s) > tolerance_s:
-        raise OutputRejected(
-            f"The finished {fmt} file lasts {duration_s:.2f} s instead of "
-            f"{expected_duration_s:.2f} s."
+    def __init__(self, first: Waveform, spec: OutputSpec) -> None:
+        self._source = (first.sample_rate, first.channels)
+        self.layout = spec.resolve(first.sample_rate, first.channels)
+        self.frames = 0  # of the file
+        rate, channels = self.layout.sample_rate, self.layout.channels
+        self._resampler = (
+            StreamResampler(first.sample_rate, rate, channels)
+            if first.sample_rate != rate
+            else None
         )
-    if peak < _SILENCE_PEAK:
-        raise OutputRejected(f"The finished {fmt} file is silent.")
+
+    def fit(self, block: Waveform) -> Waveform:
+        """The next block. ValueError for another layout than the first block's."""
+        if (block.sample_rate, block.channels) != self._source:
+            raise ValueError("all blocks of a file must have one sample rate and channel count")
+        playable = block if block.channels <= 2 else block.to_mono()
+        fitted = remix(playable, self.layout.channels)
+        if self._resampler is not None:
+            fitted = self._resampler.process(fitted)
+        self.frames += fitted.frames
+        return fitted
+
+    def flush(self) -> Waveform:
+        """What the resampler held back, perhaps nothing."""
+        if self._resampler is None:
+            shape = (0,) if self.layout.channels == 1 else (self.layout.channels, 0)
+            return Waveform(np.zeros(shape, np.float32), self.layout.sample_rate)
+        rest = self._resampler.flush()
+        self.frames += rest.frames
+        return rest

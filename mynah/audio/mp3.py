@@ -6,14 +6,21 @@ listener: an encoder per block would put 1,344 samples of silence at every join.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from io import SEEK_CUR
+from itertools import chain
+from typing import BinaryIO
 
 import lameenc
+import numpy as np
 
 from mynah.audio.mp3_format import choose_mp3_rate
-from mynah.audio.mp3_info import InfoTag, with_info_frame
+from mynah.audio.mp3_info import FrameIndex, InfoFrame, InfoTag, crc16
 from mynah.audio.resample import StreamResampler
-from mynah.audio.tags import SpeechTags, build_id3
+from mynah.audio.spool import open_spool
+from mynah.audio.tags import Chapter, SpeechTags, build_id3
 from mynah.audio.waveform import Waveform
 from mynah.errors import InvalidAudio
 
@@ -24,6 +31,10 @@ DEFAULT_BITRATE_KBPS = 96
 _SPARING_QUALITY = 7
 _CAREFUL_QUALITY = 5
 _SPARING_FROM_KBPS = 96
+_COPY_BYTES = 256 * 1024
+# LAME turns constant bitrates down, the lower the more, so that a decoder does not clip
+# (presets.c of LAME 3.100; measured the same): from this bitrate per file on by so much.
+_LAME_SCALE_BY_KBPS = ((256, 1.0), (192, 0.97), (0, 0.95))
 
 
 class Mp3Encoder:
@@ -33,6 +44,10 @@ class Mp3Encoder:
     which the bitrate is legal (``output_rate``); blocks are resampled when it differs.
     ``vbr_quality`` 0 (best) to 9 makes the bitrate variable and ``bitrate_kbps`` without
     meaning. The first frames come out after about 40 ms of audio.
+
+    LAME makes constant bitrates up to 0.45 dB softer, to be safe with audio at full scale.
+    ``headroom_db`` says that the loudest sample lies so far below it: then that is undone, as
+    far as the headroom allows.
 
     Raises UnsupportedFormat for a bitrate that MP3 does not have, ValueError for more than two
     channels.
@@ -45,6 +60,7 @@ class Mp3Encoder:
         channels: int = 1,
         bitrate_kbps: int = DEFAULT_BITRATE_KBPS,
         vbr_quality: int | None = None,
+        headroom_db: float = 0.0,
     ) -> None:
         if channels not in (1, 2):
             raise ValueError(f"MP3 has 1 or 2 channels, not {channels}")
@@ -64,6 +80,10 @@ class Mp3Encoder:
         )
         is_generous = vbr_quality is None and bitrate_kbps >= _SPARING_FROM_KBPS * channels
         self.lame_quality = _SPARING_QUALITY if is_generous else _CAREFUL_QUALITY
+        self._gain = 1.0
+        if vbr_quality is None:
+            scale = next(scale for kbps, scale in _LAME_SCALE_BY_KBPS if bitrate_kbps >= kbps)
+            self._gain = min(1 / scale, 10 ** (headroom_db / 20))
         self._lame = self._open_lame(bitrate_kbps)
 
     def encode(self, block: Waveform) -> bytes:
@@ -98,29 +118,62 @@ class Mp3Encoder:
         if block.frames == 0:
             return b""
         self.samples_encoded += block.frames
-        return bytes(self._lame.encode(block.to_pcm16()))
+        louder = block
+        if self._gain > 1.0:
+            louder = Waveform(block.samples * np.float32(self._gain), block.sample_rate)
+        return bytes(self._lame.encode(louder.to_pcm16()))
 
 
 class Mp3FileWriter:
-    """Collects blocks into one complete MP3 file. Holds the compressed bytes only."""
+    """Writes blocks as one complete MP3 file into ``output``.
 
-    def __init__(self, encoder: Mp3Encoder) -> None:
+    The frames wait in a spool: what goes in front of them, ID3 tag and Info frame, tells of
+    their end. Memory does not grow with the length.
+    """
+
+    def __init__(self, output: BinaryIO, encoder: Mp3Encoder) -> None:
+        self._output = output
         self._encoder = encoder
-        self._frames: list[bytes] = []
+        self._index = FrameIndex()
+        self._frames = open_spool()
 
     def add(self, block: Waveform) -> None:
         """Append a block."""
-        self._frames.append(self._encoder.encode(block))
+        self._append(self._encoder.encode(block))
 
-    def finish(self, tags: SpeechTags) -> bytes:
-        """The file: ID3 tag, Info frame, audio. Raises InvalidAudio when nothing was added."""
-        self._frames.append(self._encoder.flush())
-        if self._encoder.samples_encoded == 0:
-            raise InvalidAudio("There is no audio to encode.", code="empty_audio")
-        frames = b"".join(self._frames)
+    def finish(self, tags: SpeechTags, chapters: Sequence[Chapter]) -> None:
+        """Write the file: ID3 tag, Info frame, audio. InvalidAudio when nothing was added."""
+        self._append(self._encoder.flush())
         encoder = self._encoder
-        info = InfoTag(encoder.samples_encoded, encoder.vbr_quality, encoder.lame_quality)
-        return build_id3(tags) + with_info_frame(frames, info)
+        if encoder.samples_encoded == 0:
+            raise InvalidAudio("There is no audio to encode.", code="empty_audio")
+        duration_s = encoder.samples_encoded / encoder.output_rate
+        tag = InfoTag(encoder.samples_encoded, encoder.vbr_quality, encoder.lame_quality)
+        info = InfoFrame(self._index, tag)
+        self._output.write(build_id3(tags, chapters, duration_s))
+        info_at = self._output.tell()
+        self._output.seek(info.size_bytes, SEEK_CUR)
+        crc = self._copy_frames(info.audio_bytes)
+        self._output.seek(info_at)
+        self._output.write(info.build(crc))
+
+    def close(self) -> None:
+        """Drop the spool."""
+        self._frames.close()
+
+    def _append(self, frames: bytes) -> None:
+        self._index.add(frames)
+        self._frames.write(frames)
+
+    def _copy_frames(self, size_bytes: int) -> int:
+        """Copy so many bytes from the spool; returns their checksum."""
+        crc = 0
+        self._frames.seek(0)
+        while size_bytes > 0 and (part := self._frames.read(min(_COPY_BYTES, size_bytes))):
+            crc = crc16(part, crc)
+            self._output.write(part)
+            size_bytes -= len(part)
+        return crc
 
 
 def encode_mp3(
@@ -130,25 +183,24 @@ def encode_mp3(
     vbr_quality: int | None = None,
     tags: SpeechTags | None = None,
 ) -> bytes:
-    """A complete MP3 file from a waveform or from blocks of one sample rate.
+    """A complete MP3 file from a waveform or from blocks of one sample rate, in memory.
 
     More than two channels become one. Raises InvalidAudio when there is no audio,
     UnsupportedFormat for an illegal bitrate.
     """
-    blocks = (audio,) if isinstance(audio, Waveform) else audio
-    writer: Mp3FileWriter | None = None
-    for block in blocks:
-        playable = block if block.channels <= 2 else block.to_mono()
-        if writer is None:
-            writer = Mp3FileWriter(
-                Mp3Encoder(
-                    playable.sample_rate,
-                    channels=playable.channels,
-                    bitrate_kbps=bitrate_kbps,
-                    vbr_quality=vbr_quality,
-                )
-            )
-        writer.add(playable)
-    if writer is None:
+    blocks = iter((audio,) if isinstance(audio, Waveform) else audio)
+    first = next(blocks, None)
+    if first is None:
         raise InvalidAudio("There is no audio to encode.", code="empty_audio")
-    return writer.finish(tags or SpeechTags())
+    output = io.BytesIO()
+    encoder = Mp3Encoder(
+        first.sample_rate,
+        channels=first.channels if first.channels <= 2 else 1,
+        bitrate_kbps=bitrate_kbps,
+        vbr_quality=vbr_quality,
+    )
+    with closing(Mp3FileWriter(output, encoder)) as writer:
+        for block in chain((first,), blocks):
+            writer.add(block if block.channels <= 2 else block.to_mono())
+        writer.finish(tags or SpeechTags(), ())
+    return output.getvalue()

@@ -7,7 +7,7 @@ extension of the latter to 8–12 kHz.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -61,6 +61,14 @@ def choose_mp3_rate(sample_rate: int, bitrate_kbps: int | None = None) -> int:
         for rate in MP3_RATES
         if bitrate_kbps is None or bitrate_kbps in legal_bitrates_kbps(rate)
     ]
+    return nearest_rate(sample_rate, candidates)
+
+
+def nearest_rate(sample_rate: int, candidates: Sequence[int]) -> int:
+    """The one of ``candidates``, in ascending order, at which audio of a rate is best kept.
+
+    Between two the higher wins when it is less than an octave away.
+    """
     if sample_rate in candidates:
         return sample_rate
     above = [rate for rate in candidates if rate > sample_rate]

@@ -17,12 +17,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from mynah.audio.mp3_format import (
-    FrameHeader,
-    iter_frames,
-    legal_bitrates_kbps,
-    parse_frame_header,
-)
+from mynah.audio.mp3_format import FrameHeader, legal_bitrates_kbps, parse_frame_header
 
 ENCODER_DELAY_SAMPLES = 576  # what LAME puts in front of the signal
 DECODER_DELAY_SAMPLES = 529  # what every decoder adds; the padding must cover it
@@ -30,6 +25,7 @@ DECODER_DELAY_SAMPLES = 529  # what every decoder adds; the padding must cover i
 _XING_BYTES = 4 + 4 + 4 + 4 + 100 + 4
 _LAME_BYTES = 36
 _HAS_ALL_FIELDS = 0x0F
+_MAX_OFFSETS = 4096
 _MIN_FRAMES = 4  # with fewer, ffmpeg may not recognise the file
 _METHOD_CBR = 1
 _METHOD_VBR_MTRH = 4
@@ -53,44 +49,100 @@ class InfoTag:
     encoder_quality: int
 
 
-def with_info_frame(frames: bytes, tag: InfoTag) -> bytes:
-    """``frames``, the whole raw output of one LAME encoder, with its Info frame in front.
+class FrameIndex:
+    """Where the frames of a stream begin, noted as they pass, in bounded memory.
 
-    A last frame that holds nothing but padding is left out: some decoders cut at most one frame
-    from the end. Raises ValueError when ``frames`` is not a sequence of MP3 frames that holds
-    the signal.
+    Of a long stream only every second, fourth … frame is kept: enough for a table of 100 places.
     """
-    offsets: list[int] = []
-    first: FrameHeader | None = None
-    for offset, frame_header in iter_frames(frames):
-        first = first or frame_header
-        offsets.append(offset)
-    if first is None:
-        raise ValueError("no frames")
-    coded_samples = len(offsets) * first.samples_per_frame
-    padding = coded_samples - ENCODER_DELAY_SAMPLES - tag.signal_samples
-    has_spare_frame = padding - first.samples_per_frame >= DECODER_DELAY_SAMPLES
-    if has_spare_frame and len(offsets) > _MIN_FRAMES:
-        padding -= first.samples_per_frame
-        frames = frames[: offsets.pop()]
-    if not DECODER_DELAY_SAMPLES <= padding < 4096:
-        raise ValueError(f"{coded_samples} coded samples for {tag.signal_samples} of signal")
-    return _build_info_frame(frames, offsets, padding, tag) + frames
+
+    def __init__(self) -> None:
+        self.first: FrameHeader | None = None
+        self.count = 0
+        self.size_bytes = 0
+        self.last_offset = 0
+        self._offsets: list[int] = []
+        self._stride = 1
+        self._rest = b""
+
+    def add(self, data: bytes) -> None:
+        """Take the next bytes of the stream. ValueError when they are no MP3 frames."""
+        data = self._rest + data
+        position = 0
+        while position + 4 <= len(data):
+            header = parse_frame_header(data, position)
+            if header is None:
+                raise ValueError(f"no MP3 frame at byte {self.size_bytes}")
+            size = header.size_bytes
+            if position + size > len(data):
+                break
+            self._note(header, size)
+            position += size
+        self._rest = data[position:]
+
+    def finish(self) -> None:
+        """The stream has ended. ValueError when it did so within a frame, or before the first."""
+        if self._rest:
+            raise ValueError(f"no whole MP3 frame at byte {self.size_bytes}")
+        if self.first is None:
+            raise ValueError("no frames")
+
+    def drop_last(self) -> None:
+        """Leave out the last frame; once, at the end."""
+        self.size_bytes = self.last_offset
+        self.count -= 1
+
+    def at_percent(self) -> npt.NDArray[np.int64]:
+        """The byte at which each hundredth of the frames begins, shape ``(100,)``."""
+        frames = np.arange(100) * self.count // 100
+        return np.asarray(self._offsets, np.int64)[frames // self._stride]
+
+    def _note(self, header: FrameHeader, size: int) -> None:
+        self.first = self.first or header
+        if self.count % self._stride == 0:
+            if len(self._offsets) == _MAX_OFFSETS:
+                self._offsets = self._offsets[::2]
+                self._stride *= 2
+            self._offsets.append(self.size_bytes)
+        self.last_offset = self.size_bytes
+        self.size_bytes += size
+        self.count += 1
 
 
-def _build_info_frame(frames: bytes, offsets: list[int], padding: int, tag: InfoTag) -> bytes:
-    """The silent frame; ``offsets`` are the positions of all frames."""
-    first = parse_frame_header(frames, 0)
-    if first is None:
-        raise ValueError("no frames")
-    header = _info_header(first)
-    total_bytes = header.size_bytes + len(frames)
-    body = header.to_bytes() + bytes(header.side_info_bytes)
-    body += _xing_part(offsets, header.size_bytes, total_bytes, tag)
-    body += _lame_part(first, padding, tag)
-    body += struct.pack(">IH", total_bytes, crc16(frames))
-    body += struct.pack(">H", crc16(body))
-    return body + bytes(header.size_bytes - len(body))
+class InfoFrame:
+    """The Info frame of one stream: its size before the stream is read again for the checksum.
+
+    A last frame that holds nothing but padding is left out (``audio_bytes``): some decoders cut
+    at most one frame from the end. Raises ValueError when the stream does not hold the signal.
+    """
+
+    def __init__(self, index: FrameIndex, tag: InfoTag) -> None:
+        index.finish()
+        if index.first is None:
+            raise ValueError("no frames")
+        self._index, self._tag, self._first = index, tag, index.first
+        frame = self._first.samples_per_frame
+        coded = index.count * frame
+        padding = coded - ENCODER_DELAY_SAMPLES - tag.signal_samples
+        if padding - frame >= DECODER_DELAY_SAMPLES and index.count > _MIN_FRAMES:
+            padding -= frame
+            index.drop_last()
+        if not DECODER_DELAY_SAMPLES <= padding < 4096:
+            raise ValueError(f"{coded} coded samples for {tag.signal_samples} of signal")
+        self._padding = padding
+        self._header = _info_header(self._first)
+        self.size_bytes = self._header.size_bytes
+        self.audio_bytes = index.size_bytes
+
+    def build(self, music_crc: int) -> bytes:
+        """The silent frame. ``music_crc``: CRC-16/ARC of the first ``audio_bytes`` bytes."""
+        header = self._header
+        total_bytes = self.size_bytes + self.audio_bytes
+        body = header.to_bytes() + bytes(header.side_info_bytes)
+        body += _xing_part(self._index, self.size_bytes, total_bytes, self._tag)
+        body += _lame_part(self._first, self._padding, self._tag)
+        body += struct.pack(">IH", total_bytes, music_crc)
+        body += struct.pack(">H", crc16(body))
+        return body + bytes(self.size_bytes - len(body))
 
 
 def _info_header(first: FrameHeader) -> FrameHeader:
@@ -103,16 +155,15 @@ def _info_header(first: FrameHeader) -> FrameHeader:
     raise ValueError(f"no frame at {first.sample_rate} Hz holds the Info tag")
 
 
-def _xing_part(offsets: list[int], info_bytes: int, total_bytes: int, tag: InfoTag) -> bytes:
+def _xing_part(index: FrameIndex, info_bytes: int, total_bytes: int, tag: InfoTag) -> bytes:
     """Magic, flags, counts, seek table, quality. The counted bytes include the Info frame."""
     magic = b"Info" if tag.vbr_quality is None else b"Xing"
-    percent = np.arange(100)
-    at_percent = np.asarray(offsets)[percent * len(offsets) // 100] + info_bytes
+    at_percent = index.at_percent() + info_bytes
     seek_table = bytes(np.minimum(at_percent * 256 // total_bytes, 255).tolist())
     # LAME's scale: 100 less ten per step of VBR quality (4 when constant), less the speed setting.
     vbr_quality = 4 if tag.vbr_quality is None else tag.vbr_quality
     quality = 100 - 10 * vbr_quality - tag.encoder_quality
-    counts = struct.pack(">III", _HAS_ALL_FIELDS, len(offsets), total_bytes)
+    counts = struct.pack(">III", _HAS_ALL_FIELDS, index.count, total_bytes)
     return magic + counts + seek_table + struct.pack(">I", max(quality, 0))
 
 
@@ -137,20 +188,27 @@ def _lame_part(first: FrameHeader, padding: int, tag: InfoTag) -> bytes:
     )
 
 
-def crc16(data: bytes) -> int:
-    """CRC-16/ARC of ``data``.
+def crc16(data: bytes, start: int = 0) -> int:
+    """CRC-16/ARC of ``data``; ``start``: that of the bytes before, for data in parts.
 
     A byte loop in Python takes seconds for a story of fifteen minutes. The checksum is linear:
     it is the xor of what each byte contributes by its distance from the end. So blocks of 1 KiB
     are looked up in numpy and chained: crc(a + b) = advance(crc(a), len(b)) xor crc(b).
     """
     contributions, advance_low, advance_high = _crc_tables()
+    if len(data) == 0:
+        return start
+    if len(data) == 1:
+        in_last_place = (_CRC_BLOCK - 1) * 256
+        return start >> 8 ^ int(contributions[in_last_place + ((start ^ data[0]) & 0xFF)])
     places = np.arange(_CRC_BLOCK) * 256
-    # Zeros in front change nothing: the initial value is 0.
-    padded = bytes(-len(data) % _CRC_BLOCK) + data
+    # To go on from a checksum is to begin at 0 with it laid over the first two bytes; and from
+    # 0, zeros in front change nothing.
+    head = bytes((data[0] ^ start & 0xFF, data[1] ^ start >> 8))
+    padded = bytes(-len(data) % _CRC_BLOCK) + head + data[2:]
     crc = 0
-    for start in range(0, len(padded), _CRC_SLICE):
-        part = np.frombuffer(padded[start : start + _CRC_SLICE], np.uint8)
+    for begin in range(0, len(padded), _CRC_SLICE):
+        part = np.frombuffer(padded[begin : begin + _CRC_SLICE], np.uint8)
         by_block = contributions[part.reshape(-1, _CRC_BLOCK) + places]
         for block_crc in np.bitwise_xor.reduce(by_block, axis=1).tolist():
             crc = advance_low[crc & 0xFF] ^ advance_high[crc >> 8] ^ block_crc

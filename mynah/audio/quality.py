@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mynah.audio.loudness import LoudnessMeter, to_db
+from mynah.audio.loudness import LoudnessMeter, Weighted, sample_peak, to_db
 from mynah.audio.waveform import Waveform
 
 _FRAME_S = 0.02
@@ -43,14 +43,13 @@ class SpeechMeter:
 
     def add(self, block: Waveform) -> None:
         """Take the next samples."""
-        if block.frames == 0:
-            return
         self._loudness.add(block)
-        magnitude = np.abs(block.samples)
-        self._frames += block.frames
-        self._peak = max(self._peak, float(magnitude.max()))
-        self._clipped += int(np.count_nonzero(magnitude >= _FULL_SCALE))
-        self._silent += self._count_silent(block)
+        self._add_levels(block)
+
+    def add_weighted(self, block: Waveform, weighted: Weighted) -> None:
+        """Take the next samples together with what ``KWeighting`` made of them."""
+        self._loudness.add_weighted(weighted)
+        self._add_levels(block)
 
     def measures(self) -> SpeechMeasures:
         """What was heard so far."""
@@ -63,13 +62,27 @@ class SpeechMeter:
             silence_share=self._silent / frames,
         )
 
+    def _add_levels(self, block: Waveform) -> None:
+        if block.frames == 0:
+            return
+        peak = sample_peak(block.samples)
+        self._frames += block.frames
+        self._peak = max(self._peak, peak)
+        if peak >= _FULL_SCALE:
+            self._clipped += int(np.count_nonzero(np.abs(block.samples) >= _FULL_SCALE))
+        self._silent += self._count_silent(block)
+
     def _count_silent(self, block: Waveform) -> int:
         """Samples in silent frames; a block's odd rest counts with its last frame's length."""
         frame = round(self._sample_rate * _FRAME_S)
-        starts = np.arange(0, block.frames, frame)
-        lengths = np.diff(np.append(starts, block.frames))
-        power = np.add.reduceat(np.square(block.samples), starts) / lengths
-        return int(lengths[power < _SILENCE_RMS**2].sum())
+        whole = block.frames // frame * frame
+        by_frame = block.samples[:whole].reshape(-1, frame)
+        energies = np.einsum("nf,nf->n", by_frame, by_frame)
+        silent = int(np.count_nonzero(energies < frame * _SILENCE_RMS**2)) * frame
+        rest = block.samples[whole:]
+        if len(rest) and float(np.dot(rest, rest)) < len(rest) * _SILENCE_RMS**2:
+            silent += len(rest)
+        return silent
 
 
 def score_speech(

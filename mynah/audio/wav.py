@@ -1,11 +1,14 @@
-"""WAV with 16-bit PCM, in memory: writing, reading what was written, the header of a stream."""
+"""WAV with 16-bit PCM: writing, reading what was written, the header of a stream."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 
+from mynah.audio.tags import Chapter, SpeechTags
 from mynah.audio.waveform import Waveform
 from mynah.errors import InvalidAudio
 
@@ -49,23 +52,30 @@ def encode_wav(waveform: Waveform) -> bytes:
 
 
 class WavFileWriter:
-    """Collects blocks of one layout into one WAV file. Holds 2 bytes per sample."""
+    """Writes blocks of one layout as one WAV file into ``output``, at which it may seek."""
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
+    def __init__(self, output: BinaryIO, sample_rate: int, channels: int) -> None:
+        self._output = output
         self._sample_rate = sample_rate
         self._channels = channels
-        self._pcm: list[bytes] = []
+        self._data_bytes = 0
+        output.write(wav_header(sample_rate, channels, None))
 
     def add(self, block: Waveform) -> None:
         """Append a block."""
-        self._pcm.append(block.to_pcm16())
+        self._data_bytes += self._output.write(block.to_pcm16())
 
-    def finish(self) -> bytes:
-        """The file. Raises InvalidAudio when nothing was added or more than fits."""
-        pcm = b"".join(self._pcm)
-        if not pcm:
+    def finish(self, tags: SpeechTags, chapters: Sequence[Chapter]) -> None:  # noqa: ARG002
+        """Write the header, which has no room for tags. InvalidAudio when nothing was added or
+        more than fits.
+        """
+        if not self._data_bytes:
             raise InvalidAudio("There is no audio to encode.", code="empty_audio")
-        return wav_header(self._sample_rate, self._channels, len(pcm)) + pcm
+        self._output.seek(0)
+        self._output.write(wav_header(self._sample_rate, self._channels, self._data_bytes))
+
+    def close(self) -> None:
+        """Nothing is held beside the output."""
 
 
 def decode_wav(data: bytes) -> Waveform:

@@ -11,17 +11,38 @@ from mynah.contracts.object_keys import Origin
 
 
 class OutputFormat(StrEnum):
-    """The formats of a finished job."""
+    """The formats of finished speech; each one's name is also its files' extension.
+
+    ``aac`` is read as ``m4a``. What each allows: ``mynah.audio.formats``.
+    """
 
     MP3 = "mp3"
     WAV = "wav"
     OGG = "ogg"
+    FLAC = "flac"
+    OPUS = "opus"
+    M4A = "m4a"
+    M4B = "m4b"
+    PCM = "pcm"
+    ULAW = "ulaw"
+    ALAW = "alaw"
+
+    @classmethod
+    def _missing_(cls, value: object) -> OutputFormat | None:
+        return cls.M4A if value == "aac" else None
 
 
 CONTENT_TYPES = {
     OutputFormat.MP3: "audio/mpeg",
     OutputFormat.WAV: "audio/wav",
     OutputFormat.OGG: "audio/ogg",
+    OutputFormat.FLAC: "audio/flac",
+    OutputFormat.OPUS: "audio/ogg",  # RFC 7845
+    OutputFormat.M4A: "audio/mp4",
+    OutputFormat.M4B: "audio/mp4",
+    OutputFormat.PCM: "audio/pcm",  # not registered, but what others call it
+    OutputFormat.ULAW: "audio/PCMU",  # RFC 4856
+    OutputFormat.ALAW: "audio/PCMA",
 }
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from mynah.audio.encode import CD_BYTES_PER_S
 from mynah.audio.flac import decode_flac
+from mynah.audio.formats import OutputSpec
 from mynah.audio.quality import score_speech
 from mynah.audio.tags import SpeechTags
 from mynah.audio.waveform import Waveform
@@ -16,67 +19,97 @@ from mynah.db.clock import utc_now
 from mynah.db.models import Job, Piece
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import engine_info
+from mynah.errors import Gone, NotFound
 from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
 from mynah.observability.metrics import ENCODE_SECONDS, OUTPUT_BYTES, SAVED_BYTES
 from services.audio_proc.assembly import AssembledSpeech, OutputSettings, assemble_speech
 
-CD_BYTES_PER_S = 44_100 * 2 * 2
 UNTITLED_CHARACTERS = 60
+_SPAN_DIGITS = 4
 
 
 def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
-    """Join, level, encode, check and store the claimed job's speech."""
+    """Join, level, encode, check and store the claimed job's speech.
+
+    Raises UnsupportedFormat for an output that its format does not allow, Gone when a segment
+    was removed.
+    """
     request = SpeechRequest.model_validate(claim.job.request)
     with worker.new_uow() as uow:
         pieces = uow.pieces.of_job(claim.job.id)
         voice = uow.voices.by_id(request.voice_id)
+    segments = _Segments(worker, claim, pieces)
+    loudness_lufs = request.loudness_lufs
+    if loudness_lufs is None:
+        loudness_lufs = worker.settings.loudness_lufs
     output = OutputSettings(
-        format=request.output_format.value,
-        bitrate_kbps=request.bitrate_kbps,
-        loudness_lufs=worker.settings.loudness_lufs,
-        tags=_tags(request, voice.name if voice else ""),
+        spec=OutputSpec.of_request(request),
+        loudness_lufs=loudness_lufs,
+        tags=story_tags(request, voice.name if voice else ""),
+        headings={place: piece.chapter for place, piece in enumerate(pieces) if piece.chapter},
     )
-    speech = assemble_speech(_segments(worker, claim, pieces), output)
-    claim.ensure_held()
-    key = story(claim.job.id, request.language, request.origin, speech.audio.format)
-    worker.store.put(key, speech.audio.data, speech.audio.content_type)
+    with assemble_speech(segments, output) as speech:
+        claim.ensure_held()
+        audio = speech.audio
+        key = story(claim.job.id, request.language, request.origin, audio.format)
+        worker.store.put_file(key, audio.file, audio.size_bytes, audio.content_type)
     _count(speech)
-    details = _details(speech, pieces)
+    details = _details(speech, pieces, segments.pcm_bytes)
 
     def commit(uow: UnitOfWork, job: Job) -> None:
         info = engine_info(request.engine)
-        job.actual_duration_s = round(speech.audio.duration_s, 3)
+        job.actual_duration_s = round(audio.duration_s, 3)
         job.actual_cost = round(info.cost_per_1k_characters * job.characters / 1000, 6)
         pace = info.characters_per_second * request.voice_settings.speed
         job.quality_score = score_speech(speech.measures, len(request.text), pace)
         job.output_key = key
-        job.output_format = speech.audio.format
-        job.output_size_bytes = speech.audio.size_bytes
+        job.output_format = audio.format
+        job.output_size_bytes = audio.size_bytes
         job.expires_at = utc_now() + timedelta(hours=worker.settings.output_retention_h)
         job.result = details
         uow.usage.record_output(
             job.user_id,
             str(job.usage_period),
-            audio_s=speech.audio.duration_s,
+            audio_s=audio.duration_s,
             cost=job.actual_cost,
-            output_bytes=speech.audio.size_bytes,
+            output_bytes=audio.size_bytes,
             saved_bytes=details["saved_bytes"],
         )
 
     return commit
 
 
-def _segments(
-    worker: WorkerContext, claim: Claim, pieces: Sequence[Piece]
-) -> Iterator[tuple[Waveform, int]]:
-    for piece in pieces:
-        claim.ensure_held()
-        yield decode_flac(worker.store.get(str(piece.segment_key))), piece.pause_after_ms
+class _Segments:
+    """A job's spoken pieces in order, loaded as they are gone through."""
+
+    def __init__(self, worker: WorkerContext, claim: Claim, pieces: Sequence[Piece]) -> None:
+        self._worker = worker
+        self._claim = claim
+        self._pieces = pieces
+        self.pcm_bytes = 0  # what the engines' own 16-bit PCM would take
+
+    def __iter__(self) -> Iterator[tuple[Waveform, int]]:
+        self.pcm_bytes = 0
+        for piece in self._pieces:
+            self._claim.ensure_held()
+            segment = self._load(str(piece.segment_key))
+            self.pcm_bytes += 2 * segment.frames * segment.channels
+            yield segment, piece.pause_after_ms
+
+    def _load(self, key: str) -> Waveform:
+        try:
+            return decode_flac(self._worker.store.get(key))
+        except NotFound:
+            raise Gone(
+                "A spoken piece was removed before the story was joined; order it anew.",
+                code="segment_missing",
+            ) from None
 
 
-def _tags(request: SpeechRequest, voice_name: str) -> SpeechTags:
+def story_tags(request: SpeechRequest, voice_name: str) -> SpeechTags:
+    """What a story's file says about itself."""
     title = request.title or " ".join(request.text.split())[:UNTITLED_CHARACTERS]
     return SpeechTags(title=title, artist=voice_name, language=request.language)
 
@@ -93,21 +126,33 @@ def _saved_bytes(speech: AssembledSpeech) -> int:
     return max(0, int(speech.audio.duration_s * CD_BYTES_PER_S) - speech.audio.size_bytes)
 
 
-def _details(speech: AssembledSpeech, pieces: Sequence[Piece]) -> dict[str, Any]:
+def _details(speech: AssembledSpeech, pieces: Sequence[Piece], pcm_bytes: int) -> dict[str, Any]:
     audio, measures = speech.audio, speech.measures
     return {
         "pieces": len(pieces),
         "synthesis_s": round(sum(piece.synthesis_s or 0.0 for piece in pieces), 4),
         "encode_s": round(audio.encode_s, 4),
         "assembly_s": round(speech.assembly_s, 4),
-        "sample_rate": audio.sample_rate,
-        "channels": audio.channels,
+        "sample_rate": audio.layout.sample_rate,
+        "channels": audio.layout.channels,
         "bitrate_kbps": audio.bitrate_kbps,
+        "vbr_quality": audio.layout.vbr_quality,
         "loudness_lufs": measures.loudness_lufs,
         "peak_dbfs": measures.peak_dbfs,
+        "true_peak_dbtp": speech.true_peak_dbtp,
         "clipping_share": measures.clipping_share,
         "silence_share": measures.silence_share,
         "saved_bytes": _saved_bytes(speech),
         "saved_share": round(audio.saved_share, 4),
+        "pcm_bytes": pcm_bytes,
         "fallback_reason": audio.fallback_reason,
+        "spans": [_rounded(asdict(span)) for span in speech.spans],
+        "chapters": [
+            {"start_s": round(chapter.start_s, _SPAN_DIGITS), "title": chapter.title}
+            for chapter in speech.chapters
+        ],
     }
+
+
+def _rounded(times: dict[str, float]) -> dict[str, float]:
+    return {name: round(time_s, _SPAN_DIGITS) for name, time_s in times.items()}

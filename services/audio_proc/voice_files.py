@@ -11,6 +11,7 @@ from uuid import UUID
 
 from mynah.audio.encode import EncodedAudio, encode_file
 from mynah.audio.flac import decode_flac
+from mynah.audio.formats import OutputSpec
 from mynah.audio.npy import dump_npy, load_npy
 from mynah.audio.tags import SpeechTags
 from mynah.audio.waveform import Waveform
@@ -118,7 +119,8 @@ def _build_reference(
 
 def _encode_recording(voice: Voice, reference: Waveform) -> EncodedAudio:
     tags = SpeechTags(title=f"{voice.name} (recording)", artist=voice.name, language=voice.language)
-    return encode_file([reference], "mp3", RECORDED_BITRATE_KBPS, tags)
+    spec = OutputSpec(bitrate_kbps=RECORDED_BITRATE_KBPS)
+    return encode_file([reference], spec, tags).in_memory()
 
 
 def _recording_facts(recorded: EncodedAudio) -> dict[str, object]:
@@ -133,11 +135,11 @@ def _encode_sample(worker: WorkerContext, claim: Claim, voice: Voice) -> Encoded
     segment = decode_flac(worker.store.get(segment_key))
     tags = SpeechTags(title=f"{voice.name} (sample)", artist=voice.name, language=voice.language)
     output = OutputSettings(
-        bitrate_kbps=SPOKEN_SAMPLE_BITRATE_KBPS,
+        spec=OutputSpec(bitrate_kbps=SPOKEN_SAMPLE_BITRATE_KBPS),
         loudness_lufs=worker.settings.loudness_lufs,
         tags=tags,
     )
-    return assemble_speech([(segment, 0)], output).audio
+    return assemble_speech([(segment, 0)], output).audio.in_memory()
 
 
 def _load_reference(worker: WorkerContext, voice: Voice) -> Waveform:

@@ -8,16 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mynah.audio.joining import (
-    GUARD_MS,
-    SegmentJoiner,
-    fade_edges,
-    join_segments,
-    trim_silence,
-)
+from mynah.audio.assembly import SpeechAssembler
+from mynah.audio.joining import GUARD_MS, fade_edges, trim_silence
+from mynah.audio.levelling import SegmentLeveller, WeightedSpeech
 from mynah.audio.loudness import (
     LoudnessMeter,
-    SegmentLeveller,
+    TruePeakMeter,
     apply_gain,
     limit_peaks,
     measure_loudness,
@@ -141,15 +137,55 @@ def test_limiting_leaves_what_is_below_the_ceiling_alone() -> None:
     assert limit_peaks(stereo).samples.shape == (2, 24000)
 
 
-def test_a_short_segment_keeps_some_of_its_distance() -> None:
+@pytest.mark.parametrize("sound", [noise(3.0), speech_like(3.0)[0], tone(3.0, 48000, 11_997.0)])
+def test_the_true_peak_of_a_stream_is_that_of_the_whole(sound: Waveform) -> None:
+    meter = TruePeakMeter()
+    for part in np.array_split(sound.samples, 7):
+        meter.add(part)
+    meter.add(sound.samples[:0])
+    assert meter.true_peak == pytest.approx(true_peak(sound.samples), rel=2e-3)
+    assert meter.sample_peak == np.abs(sound.samples).max()
+
+
+def level(leveller: SegmentLeveller, speech: Waveform) -> float:
+    """The loudness that a segment comes out with."""
+    levelled = leveller.level(WeightedSpeech.of(speech)).waveform
+    assert true_peak(levelled.samples) <= 10 ** (-1.9 / 20)
+    return measure_loudness(levelled) or 0.0
+
+
+def test_segments_of_a_second_or_more_come_out_at_the_target() -> None:
     speech, _ = speech_like(8.0, 24000)
     leveller = SegmentLeveller()
-    leveller.level(speech)
-    softer = Waveform(speech.samples * np.float32(0.5), 24000)
-    long = leveller.level(softer)
-    short = leveller.level(Waveform(softer.samples[:12000], 24000))
-    assert measure_loudness(long) == pytest.approx(-19.2, abs=0.3)
-    assert -20.2 < (measure_loudness(short) or 0) < -18.2
+    for factor in (0.05, 1.0, 0.5, 3.0):
+        louder = Waveform(speech.samples * np.float32(factor), 24000)
+        assert level(leveller, louder) == pytest.approx(-17.9, abs=0.15)
+    short = Waveform(speech.samples[:26000], 24000)
+    assert level(leveller, short) == pytest.approx(-17.6, abs=0.15)
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.97, 1.0, 1.03, 4.0])
+def test_a_short_segment_keeps_its_gain_within_a_third_of_a_unit(factor: float) -> None:
+    speech, _ = speech_like(8.0, 24000)
+    leveller = SegmentLeveller()
+    before = level(leveller, speech)
+    word = Waveform(speech.samples[:9600], 24000)
+    natural = before + (measure_loudness(word) or 0) - (measure_loudness(speech) or 0)
+    scaled = Waveform(word.samples * np.float32(factor), 24000)
+    expected = np.clip(natural + 20 * np.log10(factor), -17.6 - 0.3, -17.6 + 0.3)
+    assert level(leveller, scaled) == pytest.approx(expected, abs=0.15)
+
+
+def test_the_first_short_segment_comes_out_at_the_target() -> None:
+    word = Waveform(speech_like(8.0, 24000)[0].samples[:9600], 24000)
+    assert level(SegmentLeveller(), word) == pytest.approx(-17.6, abs=0.15)
+
+
+def test_peaks_that_are_limited_do_not_cost_loudness() -> None:
+    rng = np.random.default_rng(5)
+    peaky = 0.02 * rng.standard_normal(96000) * (1 + 12 * (rng.random(96000) > 0.999))
+    segment = Waveform(peaky.astype(np.float32), 24000)
+    assert level(SegmentLeveller(-14.0), segment) == pytest.approx(-14.0, abs=0.3)
 
 
 # Joining
@@ -181,21 +217,48 @@ def test_silence_trims_to_nothing(nothing: Waveform) -> None:
     assert trim_silence(nothing).frames == 0
 
 
+def test_a_soft_fricative_after_a_silence_is_speech() -> None:
+    rng = np.random.default_rng(2)
+    vowel = tone(0.5, level=0.05)
+    fricative = (0.05 / np.sqrt(2) * 10 ** (-38 / 20)) * rng.standard_normal(4800)
+    word = [vowel.samples, np.zeros(1920, np.float32), fricative.astype(np.float32)]
+    trimmed = trim_silence(padded(0.3, Waveform(np.concatenate(word), 24000), 0.3))
+    assert trimmed.duration_s == pytest.approx(0.04 + 0.5 + 0.08 + 0.2 + 0.04, abs=0.011)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.05, 0.5), st.integers(0, 900)), min_size=1, max_size=6))
-def test_a_join_is_as_long_as_its_parts_and_pauses(parts: list[tuple[float, int]]) -> None:
+def test_a_stream_is_as_long_as_its_parts_and_pauses(parts: list[tuple[float, int]]) -> None:
+    assembler = SpeechAssembler()
     segments = [(tone(duration), pause) for duration, pause in parts]
-    joined = sum(block.frames for block in join_segments(segments))
+    joined = sum(assembler.add(segment, pause).frames for segment, pause in segments)
     spoken = sum(trim_silence(segment).frames for segment, _ in segments)
     assert joined == spoken + sum(round(24 * pause) for _, pause in parts)
 
 
 def test_joins_do_not_click() -> None:
-    loud = Waveform(np.full(12000, 0.5, np.float32), 24000)
-    blocks = [block.samples for block in join_segments([(loud, 0), (loud, 200), (loud, 0)])]
+    loud = Waveform(np.full(12000, 0.1, np.float32), 24000)
+    hum = Waveform(loud.samples + 0.1 * tone(0.5, hz=120).samples, 24000)
+    assembler = SpeechAssembler()
+    blocks = [assembler.add(hum, pause).samples for pause in (0, 200, 0)]
     joined = np.concatenate(blocks)
     assert abs(joined[0]) < 0.01
-    assert np.abs(np.diff(joined)).max() < 0.01
+    inside = np.abs(np.diff(blocks[0][400:-400])).max()
+    assert np.abs(np.diff(joined)).max() < max(inside, 0.02)
+
+
+def test_joins_of_speech_step_no_more_than_speech_itself() -> None:
+    speech, _ = speech_like(6.0, 24000)
+    assembler = SpeechAssembler()
+    cuts = [speech.samples[start : start + 21_000] for start in range(0, 84_000, 21_000)]
+    joined = np.concatenate([assembler.add(Waveform(cut, 24000), 0).samples for cut in cuts])
+    steps = np.abs(np.diff(joined))
+    joins = [round(span.start_s * 24000) for span in assembler.spans[1:]]
+    at_joins = max(steps[join - 24 : join + 24].max() for join in joins)
+    assert at_joins <= np.percentile(steps[steps > 1e-4], 99)
+    # Nor is there a burst: 10 ms around a join are no louder than speech.
+    power = [np.mean(np.square(joined[join - 120 : join + 120])) for join in joins]
+    assert max(power) <= np.percentile(np.square(joined[: 240 * 200].reshape(-1, 240)).mean(1), 95)
 
 
 def test_a_fade_never_outgrows_its_audio() -> None:
@@ -205,15 +268,76 @@ def test_a_fade_never_outgrows_its_audio() -> None:
 
 
 def test_segments_of_another_rate_and_stereo_join_in() -> None:
-    joiner = SegmentJoiner()
-    first = joiner.join(tone(1.0, 24000), 100)
-    second = joiner.join(stereo_tone(1.0, 48000), 0)
+    assembler = SpeechAssembler()
+    first = assembler.add(tone(1.0, 24000), 100)
+    second = assembler.add(stereo_tone(1.0, 48000), 0)
     assert (first.sample_rate, second.sample_rate, second.channels) == (24000, 24000, 1)
-    assert joiner.spans[0].end_s == pytest.approx(1.0, abs=0.01)
-    assert joiner.spans[1].start_s == pytest.approx(1.1, abs=0.01)
-    assert joiner.spans[1].end_s == pytest.approx(2.1, abs=0.01)
+    assert assembler.spans[0].end_s == pytest.approx(1.0, abs=0.01)
+    assert assembler.spans[1].start_s == pytest.approx(1.1, abs=0.01)
+    assert assembler.spans[1].end_s == pytest.approx(2.1, abs=0.01)
     with pytest.raises(ValueError, match="negative"):
-        joiner.join(tone(), -1)
+        assembler.add(tone(), -1)
+    with pytest.raises(RuntimeError):
+        SpeechAssembler().measures()
+
+
+@pytest.mark.parametrize("sample_rate", [16000, 24000, 44100])
+def test_a_moment_of_a_segment_is_found_in_the_stream(sample_rate: int) -> None:
+    click = tone(0.4, 24000).samples.copy()
+    click[4800:4848] = 0.95
+    assembler = SpeechAssembler(sample_rate=sample_rate)
+    lead_s = (0.5, 0.013, 1.217)
+    blocks = [
+        assembler.add(padded(lead, Waveform(click, 24000), 0.3), 250).samples for lead in lead_s
+    ]
+    joined = np.concatenate(blocks)
+    for lead, span in zip(lead_s, assembler.spans, strict=True):
+        at = span.start_s + (lead + 0.2) - span.lead_trimmed_s
+        begin, end = round(span.start_s * sample_rate), round(span.end_s * sample_rate)
+        found = begin + int(np.argmax(np.abs(joined[begin:end])))
+        assert found / sample_rate == pytest.approx(at + 0.001, abs=0.003)
+
+
+def test_the_stream_so_far_does_not_depend_on_what_follows() -> None:
+    speech, _ = speech_like(6.0, 24000)
+    first, second = SpeechAssembler(), SpeechAssembler()
+    for assembler, factor in ((first, 1.0), (second, 0.1)):
+        assembler.add(speech, 100)
+        assembler.add(Waveform(speech.samples[:20_000] * np.float32(factor), 24000), 100)
+    again = [SpeechAssembler().add(speech, 100).samples for _ in range(2)]
+    assert (again[0] == again[1]).all()
+    assert first.spans == second.spans
+
+
+def test_a_story_on_two_channels_is_as_loud_as_on_one() -> None:
+    speech, _ = speech_like(6.0, 24000)
+    assembler = SpeechAssembler(channels=2)
+    block = assembler.add(speech, 100)
+    assert block.channels == 2
+    assert (block.samples[0] == block.samples[1]).all()
+    measures = assembler.measures()
+    assert measure_loudness(block) == pytest.approx(-18.0, abs=0.2)
+    assert measures.loudness_lufs == pytest.approx(-18.0, abs=0.2)
+    assert measures.peak_dbfs == pytest.approx(20 * np.log10(np.abs(block.samples).max()), abs=0.1)
+
+
+def test_the_measures_are_those_of_the_stream() -> None:
+    speech, _ = speech_like(6.0, 24000)
+    assembler, meter = SpeechAssembler(), SpeechMeter(24000)
+    for factor in (1.0, 0.2, 2.0):
+        louder = Waveform(speech.samples * np.float32(factor), 24000)
+        meter.add(assembler.add(louder, 430))
+    one, other = assembler.measures(), meter.measures()
+    assert one.loudness_lufs == pytest.approx(other.loudness_lufs, abs=0.05)
+    assert one.peak_dbfs == other.peak_dbfs
+    assert one.silence_share == pytest.approx(other.silence_share, abs=0.001)
+
+
+def test_a_silent_segment_leaves_its_pause() -> None:
+    assembler = SpeechAssembler()
+    assert assembler.add(silence(), 300).frames == 7200
+    assert assembler.spans[0].start_s == assembler.spans[0].end_s == 0.0
+    assert assembler.measures().loudness_lufs is None
 
 
 # The score

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import av
 import mutagen.id3
 import mutagen.mp3
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mynah.audio.mp3 import Mp3Encoder, encode_mp3
+from mynah.audio.mp3 import Mp3Encoder, Mp3FileWriter, encode_mp3
 from mynah.audio.mp3_format import (
     MP3_RATES,
     choose_mp3_rate,
@@ -18,8 +19,8 @@ from mynah.audio.mp3_format import (
     legal_bitrates_kbps,
     parse_frame_header,
 )
-from mynah.audio.mp3_info import InfoTag, crc16, with_info_frame
-from mynah.audio.tags import SpeechTags
+from mynah.audio.mp3_info import FrameIndex, InfoFrame, InfoTag, crc16
+from mynah.audio.tags import Chapter, SpeechTags
 from mynah.audio.waveform import Waveform
 from mynah.errors import InvalidAudio, UnsupportedFormat
 from tests.unit.audio.signals import decode_all, noise, speech_like, stereo_tone, tone
@@ -191,14 +192,75 @@ def test_a_block_of_another_layout_is_an_error() -> None:
 
 
 def test_foreign_bytes_get_no_info_frame() -> None:
-    tag = InfoTag(24000, None, 5)
-    for frames in (b"", b"no frames here"):
-        with pytest.raises(ValueError, match="no"):
-            with_info_frame(frames, tag)
+    with pytest.raises(ValueError, match="no frames"):
+        InfoFrame(FrameIndex(), InfoTag(24000, None, 5))
+    with pytest.raises(ValueError, match="no MP3 frame"):
+        FrameIndex().add(b"no frames here")
     encoder = Mp3Encoder(24000)
     frames = encoder.encode(tone()) + encoder.flush()
+    index = FrameIndex()
+    index.add(frames)
     with pytest.raises(ValueError, match="coded samples"):
-        with_info_frame(frames, InfoTag(48000, None, 5))
+        InfoFrame(index, InfoTag(48000, None, 5))
+    cut = FrameIndex()
+    cut.add(frames[:-7])
+    with pytest.raises(ValueError, match="no whole MP3 frame"):
+        InfoFrame(cut, InfoTag(24000, None, 5))
+
+
+def test_the_index_of_a_long_stream_stays_small_and_right() -> None:
+    encoder = Mp3Encoder(24000, bitrate_kbps=64)
+    frames = encoder.encode(noise(30.0)) + encoder.flush()
+    index = FrameIndex()
+    for start in range(0, 5 * len(frames), 5000):  # cut anywhere
+        index.add((5 * frames)[start : start + 5000])
+    offsets = [offset for offset, _ in iter_frames(5 * frames)]
+    assert index.count == len(offsets) > 4096
+    assert index.size_bytes == 5 * len(frames)
+    assert len(index._offsets) <= 4096
+    places = index.at_percent()
+    for percent in (0, 33, 99):
+        there = percent * len(offsets) // 100
+        assert abs(int(places[percent]) - offsets[there]) <= 200
+
+
+def test_lames_own_attenuation_is_undone_where_there_is_headroom() -> None:
+    speech, _ = speech_like(4.0, 24000)
+    for bitrate, headroom_db, gain in ((96, 2.0, 1.0), (96, 0.0, 0.95), (96, 0.2, 0.972)):
+        encoder = Mp3Encoder(24000, bitrate_kbps=bitrate, headroom_db=headroom_db)
+        frames = encoder.encode(speech) + encoder.flush()
+        decoded = decode_all(frames, "mp3").samples[1105 : 1105 + speech.frames]
+        found = float(decoded @ speech.samples / (speech.samples @ speech.samples))
+        assert found == pytest.approx(gain, abs=0.01)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 1023, 1024, 1025, 30_000])
+def test_a_checksum_goes_on_from_any_byte(cut: int) -> None:
+    data = np.random.default_rng(1).bytes(30_001)
+    assert crc16(data[cut:], crc16(data[:cut])) == crc16(data)
+
+
+def test_chapters_stand_in_the_tag_in_their_order() -> None:
+    output = io.BytesIO()
+    writer = Mp3FileWriter(output, Mp3Encoder(24000))
+    writer.add(tone(4.0))
+    titles = ["Eins", "Zwei: die lange Reise", "3"]
+    chapters = [Chapter(start, title) for start, title in zip((0, 1.25, 3), titles, strict=True)]
+    writer.finish(SpeechTags(title="Abend"), chapters)
+    writer.close()
+    id3 = mutagen.id3.ID3(io.BytesIO(output.getvalue()))
+    assert id3["CTOC:toc"].child_element_ids == ["chp0", "chp1", "chp2"]
+    found = [id3[f"CHAP:chp{number}"] for number in range(3)]
+    assert [(chapter.start_time, chapter.end_time) for chapter in found] == [
+        (0, 1250),
+        (1250, 3000),
+        (3000, 4000),
+    ]
+    assert [chapter.sub_frames["TIT2"].text[0] for chapter in found] == titles
+    with av.open(io.BytesIO(output.getvalue())) as container:
+        shown = [chapter["metadata"]["title"] for chapter in container.chapters()]
+    assert shown == titles
+    assert mp3_info(output.getvalue()).length == pytest.approx(4.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("rate", MP3_RATES)

@@ -1,9 +1,10 @@
-"""WAV, FLAC and OGG in memory."""
+"""WAV, FLAC and OGG."""
 
 from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterable
 
 import mutagen.oggvorbis
 import numpy as np
@@ -13,13 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mynah.audio.encode import encode_file
 from mynah.audio.flac import decode_flac, encode_flac
-from mynah.audio.ogg import OggFileWriter, vorbis_level
+from mynah.audio.formats import OutputSpec
+from mynah.audio.sndfile import vorbis_level
 from mynah.audio.tags import SpeechTags
 from mynah.audio.wav import decode_wav, encode_wav, wav_header
 from mynah.audio.waveform import Waveform
+from mynah.contracts.speech import OutputFormat
 from mynah.errors import InvalidAudio
-from tests.unit.audio.signals import decode_all, noise, speech_like, stereo_tone, tone
+from tests.unit.audio.signals import noise, speech_like, stereo_tone, tone
 
 PCM = hnp.arrays(np.int16, st.integers(1, 3000))
 
@@ -90,11 +94,15 @@ def test_damaged_flac_is_refused() -> None:
         decode_flac(b"fLaC" + bytes(100))
 
 
+def ogg(audio: Iterable[Waveform], kbps: int, tags: SpeechTags | None = None) -> bytes:
+    with encode_file(audio, OutputSpec(OutputFormat.OGG, kbps), tags) as encoded:
+        assert encoded.fallback_reason is None
+        return encoded.data
+
+
 def test_ogg_keeps_length_and_comments() -> None:
-    writer = OggFileWriter(24000, 1, 64)
-    for _ in range(5):
-        writer.add(noise(1.0, rms=0.05))
-    data = writer.finish(SpeechTags(title="Gute Nacht, 月", artist="Oma", language="de"))
+    tags = SpeechTags(title="Gute Nacht, 月", artist="Oma", language="de")
+    data = ogg([noise(1.0, rms=0.05)] * 5, 64, tags)
     samples, rate = soundfile.read(io.BytesIO(data))
     assert (len(samples), rate) == (120_000, 24000)
     comments = mutagen.oggvorbis.OggVorbis(io.BytesIO(data))
@@ -102,17 +110,12 @@ def test_ogg_keeps_length_and_comments() -> None:
 
 
 def test_a_long_ogg_write_does_not_overflow_the_stack() -> None:
-    writer = OggFileWriter(8000, 1, 32)
-    writer.add(noise(300.0, 8000, rms=0.01))
-    assert len(writer.finish(SpeechTags())) > 100_000
+    assert len(ogg([noise(300.0, 8000, rms=0.01)], 32)) > 100_000
 
 
 @pytest.mark.parametrize("kbps", [32, 64])
 def test_ogg_comes_near_the_asked_bitrate(kbps: int) -> None:
-    speech, _ = speech_like(10.0, 24000)
-    writer = OggFileWriter(24000, 1, kbps)
-    writer.add(speech)
-    data = writer.finish(SpeechTags())
+    data = ogg([speech_like(10.0, 24000)[0]], kbps)
     assert len(data) * 8 / 10 / 1000 == pytest.approx(kbps, rel=0.35)
 
 
@@ -120,14 +123,3 @@ def test_more_bitrate_is_never_a_worse_level() -> None:
     for rate in (8000, 24000, 48000):
         levels = [vorbis_level(rate, kbps) for kbps in (8, 16, 32, 64, 96, 128, 320)]
         assert levels == sorted(levels, reverse=True)
-
-
-def test_ogg_in_stereo() -> None:
-    writer = OggFileWriter(24000, 2, 96)
-    writer.add(stereo_tone())
-    assert decode_all(writer.finish(SpeechTags())).channels == 2
-
-
-def test_an_empty_ogg_is_refused() -> None:
-    with pytest.raises(InvalidAudio):
-        OggFileWriter(24000, 1, 64).finish(SpeechTags())
