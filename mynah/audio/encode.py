@@ -60,11 +60,15 @@ class EncodedAudio:
     ) -> None:
         self.file.close()
 
+    def rewound(self) -> BinaryIO:
+        """The file, at its start."""
+        self.file.seek(0)
+        return self.file
+
     @property
     def data(self) -> bytes:
         """The whole file in memory; for short ones."""
-        self.file.seek(0)
-        return self.file.read()
+        return self.rewound().read()
 
     def in_memory(self) -> EncodedAudio:
         """The same with its file as bytes in memory, which need not be closed; for short ones."""

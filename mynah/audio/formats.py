@@ -135,21 +135,6 @@ class OutputSpec:
         """What the format allows."""
         return FORMATS[self.format]
 
-    @property
-    def name(self) -> str:
-        """The same text for the same wish: ``mp3-96k-22050hz-1ch``, ``mp3-v4``, ``wav``."""
-        bitrate = self.bitrate_kbps or self.rules.default_bitrate_kbps
-        parts = [self.format.value]
-        if self.vbr_quality is not None:
-            parts.append(f"v{self.vbr_quality}")
-        elif bitrate is not None:
-            parts.append(f"{bitrate}k")
-        if self.sample_rate is not None:
-            parts.append(f"{self.sample_rate}hz")
-        if self.channels is not None:
-            parts.append(f"{self.channels}ch")
-        return "-".join(parts)
-
     def resolve(self, sample_rate: int, channels: int) -> OutputLayout:
         """What the file of audio of this rate and these channels will be."""
         own = channels if channels <= self.rules.max_channels else 1
@@ -158,6 +143,8 @@ class OutputSpec:
         bitrate = self.bitrate_kbps or self.rules.default_bitrate_kbps
         if bitrate is not None:
             bitrate = nearest_bitrate_kbps(self.format, bitrate, rate, count)
+        if self.vbr_quality is not None:
+            bitrate = None
         return OutputLayout(self.format, rate, count, bitrate, self.vbr_quality)
 
     def _fitting_rates(self, channels: int) -> tuple[int, ...]:
@@ -179,10 +166,29 @@ class OutputLayout:
     bitrate_kbps: int | None
     vbr_quality: int | None
 
+    @staticmethod
+    def of_output(
+        request: SpeechRequest, made: OutputFormat, sample_rate: int, channels: int
+    ) -> OutputLayout:
+        """A finished job's output; ``made`` is WAV where the encoder of another format failed."""
+        if made != request.output_format:
+            return OutputLayout(made, sample_rate, channels, None, None)
+        return OutputSpec.of_request(request).resolve(sample_rate, channels)
+
     @property
     def content_type(self) -> str:
         """The format's media type."""
         return CONTENT_TYPES[self.format]
+
+    @property
+    def name(self) -> str:
+        """One text for one layout: ``mp3-22050hz-1ch-96k``, ``mp3-22050hz-1ch-v4``."""
+        parts = [self.format.value, f"{self.sample_rate}hz", f"{self.channels}ch"]
+        if self.vbr_quality is not None:
+            parts.append(f"v{self.vbr_quality}")
+        elif self.bitrate_kbps is not None:
+            parts.append(f"{self.bitrate_kbps}k")
+        return "-".join(parts)
 
     def as_wav(self) -> OutputLayout:
         """The WAV file that takes this one's place when its encoder fails."""

@@ -50,6 +50,13 @@ def story(job_id: UUID, language: str, origin: Origin, extension: str) -> str:
     return f"stories/{_checked(language)}/{origin}/{job_id}.{extension}"
 
 
+def rendition(
+    job_id: UUID, rendition_id: UUID, language: str, origin: Origin, extension: str
+) -> str:
+    """The finished speech of a job in another format."""
+    return f"stories/{_checked(language)}/{origin}/{job_id}.{rendition_id}.{extension}"
+
+
 def upload(user_id: UUID, sample_id: UUID) -> str:
     """The untouched original of an uploaded recording."""
     return f"uploads/{user_id}/{sample_id}"

@@ -198,6 +198,20 @@ class SpokenWord(BaseModel):
     source_end: int
 
 
+class RenditionRequest(BaseModel):
+    """A rendition job's request as it is stored: a finished speech job in another format."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    speech_job_id: UUID
+    rendition_id: UUID
+    output_format: OutputFormat
+    bitrate_kbps: int | None
+    vbr_quality: int | None
+    sample_rate: int
+    channels: int
+
+
 class CloneRequest(BaseModel):
     """A clone job's request as it is stored."""
 

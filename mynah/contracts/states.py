@@ -13,6 +13,7 @@ class JobKind(StrEnum):
     ANALYSIS = "analysis"
     BATCH = "batch"
     AUDIO = "audio"
+    RENDITION = "rendition"
 
 
 class JobState(StrEnum):

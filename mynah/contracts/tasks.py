@@ -65,6 +65,7 @@ ANALYZE_SAMPLE = TaskContract("audio.analyze", "audio", StepPayload, 600)
 PREPARE_VOICE = TaskContract("audio.prepare_voice", "audio", StepPayload, 900)
 PUBLISH_VOICE = TaskContract("audio.publish_voice", "audio", StepPayload, 300)
 ASSEMBLE = TaskContract("audio.assemble", "audio", StepPayload, 900)
+RENDER = TaskContract("audio.render", "audio", StepPayload, 900)
 
 # Periodic work
 SWEEP = TaskContract("maintenance.sweep", "maintenance", NoPayload, 60, expires_s=10)
@@ -77,6 +78,7 @@ STEP_CONTRACTS: tuple[TaskContract[StepPayload], ...] = (
     PREPARE_VOICE,
     PUBLISH_VOICE,
     ASSEMBLE,
+    RENDER,
 )
 PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, EXPIRE)
 

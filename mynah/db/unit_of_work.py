@@ -18,6 +18,7 @@ from mynah.db.repositories.analytics import AnalyticsRepository
 from mynah.db.repositories.dictionaries import DictionaryRepository
 from mynah.db.repositories.fair_claims import FairClaims
 from mynah.db.repositories.jobs import JobRepository
+from mynah.db.repositories.renditions import RenditionRepository
 from mynah.db.repositories.samples import SampleRepository
 from mynah.db.repositories.steps import PieceRepository, StepRepository
 from mynah.db.repositories.usage import UsageRepository
@@ -51,6 +52,7 @@ class UnitOfWork:
         self.steps = StepRepository(self.session)
         self.claims = FairClaims(self.session)
         self.pieces = PieceRepository(self.session)
+        self.renditions = RenditionRepository(self.session)
         self.usage = UsageRepository(self.session)
         self.analytics = AnalyticsRepository(self.session)
         return self

@@ -8,6 +8,7 @@ import structlog
 
 from mynah.contracts.object_keys import work_folder
 from mynah.db.clock import utc_now
+from mynah.jobs.outputs import remove_output
 from mynah.jobs.worker import WorkerContext
 
 log = structlog.get_logger(__name__)
@@ -30,8 +31,7 @@ def _remove_outputs(worker: WorkerContext) -> int:
     with worker.new_uow() as uow:
         jobs = uow.jobs.outputs_expired(utc_now(), BATCH)
         for job in jobs:
-            worker.store.delete(str(job.output_key))
-            job.output_key = None
+            remove_output(uow, worker.store, job)
         uow.commit()
         return len(jobs)
 

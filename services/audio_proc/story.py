@@ -54,7 +54,7 @@ def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
         claim.ensure_held()
         audio = speech.audio
         key = story(claim.job.id, request.language, request.origin, audio.format)
-        worker.store.put_file(key, audio.file, audio.size_bytes, audio.content_type)
+        worker.store.put_file(key, audio.rewound(), audio.size_bytes, audio.content_type)
     _count(speech)
     details = _details(speech, pieces, segments.pcm_bytes)
 

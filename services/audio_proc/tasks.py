@@ -9,10 +9,12 @@ from mynah.contracts.tasks import (
     ASSEMBLE,
     PREPARE_VOICE,
     PUBLISH_VOICE,
+    RENDER,
     StepPayload,
 )
 from mynah.messaging.consumer import implements
 from services.audio_proc.app import app, context
+from services.audio_proc.renditions import render
 from services.audio_proc.sample_analysis import analyze_sample
 from services.audio_proc.story import assemble_story
 from services.audio_proc.voice_files import prepare_voice, publish_voice
@@ -40,3 +42,9 @@ def publish(payload: StepPayload) -> None:
 def assemble(payload: StepPayload) -> None:
     """Join a job's segments into its output."""
     context().runner.run(payload, partial(assemble_story, context()))
+
+
+@implements(app, RENDER)
+def make_rendition(payload: StepPayload) -> None:
+    """Make a finished job's output in another format."""
+    context().runner.run(payload, partial(render, context()))

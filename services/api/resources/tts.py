@@ -16,7 +16,7 @@ from services.api.blueprints import ApiBlueprint
 from services.api.bootstrap import current_container
 from services.api.downloads import send_object
 from services.api.schemas import speech as schemas
-from services.api.use_cases import speech
+from services.api.use_cases import renditions, speech
 from services.api.use_cases.speech_order import SpeechOrder
 
 blp = ApiBlueprint("speech", __name__, url_prefix="/api/tts", description="Speech jobs")
@@ -122,11 +122,15 @@ class Download(MethodView):
     """The output itself."""
 
     @blp.guarded("speech:read", 409, 410, 416)
+    @blp.arguments(schemas.DownloadQuerySchema, location="query")
     @blp.sends_file(*CONTENT_TYPES.values())
-    def get(self, job_id: UUID) -> Response:
-        """Download the output, whole or a range."""
+    def get(self, query: dict[str, Any], job_id: UUID) -> Response:
+        """Download the output, whole or a range; in another ``format`` once that was made."""
         container = current_container()
         with container.new_uow() as uow:
             job = speech.find_speech_job(uow, current_caller().user_id, job_id)
-        key = speech.finished_output(job)
-        return send_object(container.store, key, speech.output_filename(job))
+            key = speech.finished_output(job)
+            fmt = query["format"] or OutputFormat(str(job.output_format))
+            if fmt != job.output_format:
+                key = renditions.rendition_output(renditions.ready_rendition(uow, job_id, fmt))
+        return send_object(container.store, key, speech.output_filename(job, fmt))

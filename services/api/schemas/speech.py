@@ -212,6 +212,12 @@ class JobQuerySchema(PageQuerySchema):
     status = fields.Enum(JobState, by_value=True)
 
 
+class DownloadQuerySchema(RequestSchema):
+    """Which format of a finished job."""
+
+    format = fields.Enum(OutputFormat, by_value=True, load_default=None)
+
+
 SpeechJobPageSchema = page_schema(SpeechJobSchema, "SpeechJobPage")
 
 

@@ -156,8 +156,8 @@ def _reserve_quota(uow: UnitOfWork, job: Job, quota: int) -> None:
         )
 
 
-def output_filename(job: Job) -> str:
-    """The name under which a browser saves a job's output."""
+def output_filename(job: Job, extension: str | None = None) -> str:
+    """The name under which a browser saves a job's output, or it in another format."""
     title = str(job.request.get("title") or f"speech-{job.id}")
     safe = "".join(character for character in title if character not in '/\\:*?"<>|\r\n')
-    return f"{safe.strip() or job.id}.{job.output_format}"
+    return f"{safe.strip() or job.id}.{extension or job.output_format}"

@@ -132,7 +132,7 @@ class Gateway:
             output_size_bytes=len(data),
             actual_duration_s=1.0,
             quality_score=0.9,
-            result={"peak": 0.5},
+            result={"sample_rate": 22050, "channels": 1},
         )
         return key
 

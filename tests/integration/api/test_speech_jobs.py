@@ -205,7 +205,7 @@ def test_a_finished_output_is_described_and_downloaded(api: Gateway, ann: Accoun
     assert result["content_type"] == "audio/mpeg"
     assert result["output_size_bytes"] == len(data)
     assert result["download_url"].endswith(f"{path}/download")
-    assert result["details"] == {"peak": 0.5}
+    assert result["details"] == {"sample_rate": 22050, "channels": 1}
     whole = api.client.get(f"{path}/download", headers=ann.key_auth)
     assert (whole.status_code, whole.mimetype, whole.data) == (200, "audio/mpeg", data)
     assert "filename*=UTF-8''%C3%9Cn" in whole.headers["Content-Disposition"]

@@ -25,6 +25,7 @@ from mynah.contracts.tasks import (
     BUILD_PROFILE,
     PREPARE_VOICE,
     PUBLISH_VOICE,
+    RENDER,
     SYNTHESIZE,
     StepPayload,
 )
@@ -35,6 +36,7 @@ from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner, StepWork
 from mynah.jobs.worker import WorkerContext
 from services.api.bootstrap import Container
+from services.audio_proc.renditions import render
 from services.audio_proc.sample_analysis import analyze_sample
 from services.audio_proc.story import assemble_story
 from services.audio_proc.voice_files import prepare_voice, publish_voice
@@ -191,6 +193,7 @@ def open_studio(
             PUBLISH_VOICE.name: partial(publish_voice, worker),
             SYNTHESIZE.name: partial(speak_piece, speaker),
             ASSEMBLE.name: partial(assemble_story, worker),
+            RENDER.name: partial(render, worker),
         }
         yield Studio(gateway, gateway.register(), worker, works, speaker.profiles)
         speaker.engines.close()

@@ -7,7 +7,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from mynah.audio.formats import FORMATS, OutputSpec, nearest_bitrate_kbps
+from mynah.audio.formats import FORMATS, OutputLayout, OutputSpec, nearest_bitrate_kbps
 from mynah.audio.g711 import Law, decode_g711, encode_g711
 from mynah.contracts.speech import CONTENT_TYPES, OutputFormat, SpeechRequest
 from mynah.errors import UnsupportedFormat
@@ -83,17 +83,26 @@ def test_what_is_left_open_follows_the_audio(
     assert spec.resolve(layout.sample_rate, layout.channels) == layout
 
 
-def test_the_same_wish_has_the_same_name() -> None:
-    assert OutputSpec().name == OutputSpec(bitrate_kbps=96).name == "mp3-96k"
-    assert OutputSpec(vbr_quality=4).name == OutputSpec(bitrate_kbps=64, vbr_quality=4).name
-    names = {
-        OutputSpec(fmt, sample_rate=rate, channels=channels).name
+def test_each_layout_has_one_name() -> None:
+    assert OutputSpec().resolve(24000, 1).name == "mp3-24000hz-1ch-96k"
+    wishes = [OutputSpec(bitrate_kbps=bitrate, vbr_quality=4) for bitrate in (None, 64)]
+    assert {wish.resolve(22050, 1).name for wish in wishes} == {"mp3-22050hz-1ch-v4"}
+    layouts = {
+        OutputSpec(fmt, sample_rate=rate, channels=channels).resolve(24000, 1)
         for fmt in (OutputFormat.WAV, OutputFormat.M4A)
-        for rate in (None, 8000, 16000)
+        for rate in (None, 8000, 24000)
         for channels in (None, 1, 2)
     }
-    assert len(names) == 18
-    assert OutputSpec(OutputFormat.OPUS, 32, None, 24000, 1).name == "opus-32k-24000hz-1ch"
+    assert len(layouts) == len({layout.name for layout in layouts}) == 8
+
+
+def test_a_finished_job_is_known_by_its_request() -> None:
+    common = {"text": "Hi.", "voice_id": VOICE, "language": "en", "engine": "espeak"}
+    request = SpeechRequest(**common, bitrate_kbps=64)
+    made = OutputLayout.of_output(request, OutputFormat.MP3, 22050, 1)
+    assert made == OutputSpec(bitrate_kbps=64).resolve(22050, 1)
+    fallback = OutputLayout.of_output(request, OutputFormat.WAV, 22050, 1)
+    assert fallback == OutputSpec(OutputFormat.WAV).resolve(22050, 1)
 
 
 def test_a_quality_tier_becomes_the_nearest_legal_bitrate() -> None:

@@ -1,0 +1,18 @@
+"""Removing what a finished job left in the store."""
+
+from __future__ import annotations
+
+from mynah.db.models import Job
+from mynah.db.unit_of_work import UnitOfWork
+from mynah.storage.base import ObjectStore
+
+
+def remove_output(uow: UnitOfWork, store: ObjectStore, job: Job) -> None:
+    """Remove a job's output and, of a speech job, every rendition of it. The caller commits.
+
+    Raises StorageUnavailable; what was removed until then stays removed when this runs again.
+    """
+    for one in (*(made for _, made in uow.renditions.of_job(job.id)), job):
+        if one.output_key is not None:
+            store.delete(one.output_key)
+            one.output_key = None
