@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import cutting, gateway, thousand_jobs, voice_cache, whole_job
+from bench import assembly, cutting, gateway, thousand_jobs, voice_cache, whole_job
 from bench.local_stack import find_target
 from bench.report import print_machine
 from deploy.local.errors import LocalStackError
@@ -23,6 +23,7 @@ def main() -> int:
     # A process of its own: it watches every file that is opened for writing.
     subprocess.run([sys.executable, str(Path(__file__).with_name("encode_mp3.py"))], check=False)
     cutting.run()
+    assembly.run()
     voice_cache.run()
     whole_job.run(target)
     thousand_jobs.run(target)

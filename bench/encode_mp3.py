@@ -76,7 +76,9 @@ def make_speech_like(duration_s: float) -> Samples:
 
 def make_pydub_path() -> Callable[[Samples], bytes]:
     """What one writes with pydub: an AudioSegment, exported through ffmpeg."""
-    ffmpeg = shutil.which("ffmpeg") or imageio_ffmpeg()
+    ffmpeg = find_ffmpeg()
+    if ffmpeg is None:
+        sys.exit("No ffmpeg on PATH: install it, or pip install imageio-ffmpeg")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pydub's own making
         from pydub import AudioSegment  # noqa: PLC0415
@@ -93,12 +95,13 @@ def make_pydub_path() -> Callable[[Samples], bytes]:
     return convert
 
 
-def imageio_ffmpeg() -> str:
+def find_ffmpeg() -> str | None:
+    """An ffmpeg for pydub: that on PATH, or the wheel's."""
     try:
         import imageio_ffmpeg as wheel  # noqa: PLC0415
     except ImportError:
-        sys.exit("No ffmpeg on PATH: install it, or pip install imageio-ffmpeg")
-    return str(wheel.get_ffmpeg_exe())
+        return shutil.which("ffmpeg")
+    return shutil.which("ffmpeg") or str(wheel.get_ffmpeg_exe())
 
 
 def time_in_turns(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
@@ -150,17 +150,19 @@ class _Encoding:
 
     def run(self, blocks: Iterable[Waveform], spec: OutputSpec) -> EncodedAudio:
         """One pass over the blocks. Raises _EncoderFailed."""
-        output = open_spool()
+        output, remaining = open_spool(), iter(blocks)
         try:
-            fitting = self._write(blocks, spec, output)
+            fitting = self._write(remaining, spec, output)
         except BaseException:
             output.close()
             raise
+        finally:
+            if isinstance(remaining, Generator):
+                remaining.close()  # its thread, if it has one, is not to go on for nothing
         duration_s = fitting.frames / fitting.layout.sample_rate
         return EncodedAudio(output, size_of(output), fitting.layout, duration_s, self._encode_s)
 
-    def _write(self, blocks: Iterable[Waveform], spec: OutputSpec, output: BinaryIO) -> _Fitting:
-        remaining = iter(blocks)
+    def _write(self, remaining: Iterator[Waveform], spec: OutputSpec, output: BinaryIO) -> _Fitting:
         first = next(remaining, None)
         if first is None:
             raise InvalidAudio("There is no audio to encode.", code="empty_audio")
