@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     max_recording_s: float = Field(1800.0, gt=0)
     max_decoded_bytes: int = Field(1024 * MiB, ge=1)
     max_samples_per_voice: int = Field(50, ge=1)
+    max_audio_files: int = Field(100, ge=1, description="files of one request to the audio service")
+    max_bundle_bytes: int = Field(2048 * MiB, ge=1, description="of a batch's zip")
 
     # Speech
     default_engine: str = "espeak"

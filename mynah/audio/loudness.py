@@ -24,6 +24,8 @@ TRUE_PEAK_CEILING_DBTP = -1.0  # room for what a lossy encoder adds
 
 _HOP_S = 0.1
 _HOPS_PER_BLOCK = 4
+_HOPS_PER_SHORT_TERM = 30
+_RANGE_GATE_LU = -20.0
 _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
 _OFFSET_LUFS = -0.691  # BS.1770: a 997 Hz sine at 0 dBFS in one channel reads -3.01
@@ -98,6 +100,24 @@ class LoudnessMeter:
         energy = hops.sum() * self._hop_frames + float(np.square(self._pending).sum())
         return _gated_loudness(np.array([energy / frames]))
 
+    def loudness_range_lu(self) -> float | None:
+        """How far loud and soft passages lie apart, in LU; None for less than 3 s of sound.
+
+        EBU Tech 3342: the distance of the 10th from the 95th percentile of the loudness in
+        windows of 3 s, those below -70 LUFS or 20 LU below the mean left out.
+        """
+        hops = np.concatenate([np.zeros(0), *self._hop_powers])
+        if len(hops) < _HOPS_PER_SHORT_TERM:
+            return None
+        sums = np.concatenate([[0.0], np.cumsum(hops)])
+        powers = (sums[_HOPS_PER_SHORT_TERM:] - sums[:-_HOPS_PER_SHORT_TERM]) / _HOPS_PER_SHORT_TERM
+        heard = powers[powers > 10 ** ((_ABSOLUTE_GATE_LUFS - _OFFSET_LUFS) / 10)]
+        if len(heard) == 0:
+            return None
+        heard = heard[heard > heard.mean() * 10 ** (_RANGE_GATE_LU / 10)]
+        low, high = np.percentile(heard, [10, 95])
+        return 10.0 * math.log10(high / low)
+
 
 def measure_loudness(waveform: Waveform) -> float | None:
     """Integrated loudness in LUFS; None for silence and for no audio."""
@@ -108,7 +128,8 @@ def measure_loudness(waveform: Waveform) -> float | None:
 
 def true_peak(samples: Samples) -> float:
     """The largest magnitude of the signal between its samples too, linear (BS.1770 annex 2)."""
-    return float(np.max(_oversampled_magnitude(samples), initial=0.0))
+    highest = float(np.abs(samples).max(initial=0.0))
+    return float(_magnitude_near_peaks(samples, highest).max(initial=0.0))
 
 
 class TruePeakMeter:

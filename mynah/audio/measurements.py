@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Grade = Literal["excellent", "good", "fair", "poor", "unusable"]
 Severity = Literal["info", "warning", "error"]
+Speakers = Literal["1", "2 or more"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,35 @@ class RecordingMeasurements:
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class BandLevel:
+    """The long-term level of one third of an octave around ``hz``, mean square, in dBFS."""
+
+    hz: int
+    level_dbfs: float
+
+
+@dataclass(frozen=True, slots=True)
+class DepthMeasurements:
+    """What takes longer to measure than ``RecordingMeasurements``, and goes beyond them.
+
+    ``true_peak_dbtp`` and ``loudness_range_lu`` (EBU Tech 3342) are None without sound,
+    ``rt60_s`` where too few sounds die away to tell, ``speakers`` where there is too little
+    speech or the voices are too near to tell. ``bands``: the spectrum of the speech, or of
+    everything where nobody speaks.
+    """
+
+    true_peak_dbtp: float | None
+    loudness_range_lu: float | None
+    rt60_s: float | None
+    speakers: Speakers | None
+    bands: tuple[BandLevel, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "bands": [asdict(band) for band in self.bands]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Every object key, built here and nowhere else (bucket ``audio``).
 
 ``voices/{language}/[kids/]…`` and ``stories/{language}/{user|app}/…`` are what people keep;
-``uploads/…`` the untouched originals; ``work/{job_id}/…`` is swept when its job ends.
+``uploads/…`` the untouched originals; ``work/{job_id}/…`` is swept when its job ends, and
+``audio/…``, what the audio service made, after its retention.
 """
 
 from __future__ import annotations
@@ -70,3 +71,18 @@ def work_folder(job_id: UUID) -> str:
 def segment(job_id: UUID, ordinal: int, claim_token: UUID) -> str:
     """One spoken piece; the attempt's token in it, so that attempts never meet."""
     return f"{work_folder(job_id)}{ordinal:06d}.{claim_token}.flac"
+
+
+def audio_input(job_id: UUID, number: int) -> str:
+    """A file that was uploaded with an audio job."""
+    return f"{work_folder(job_id)}input/{number}"
+
+
+def audio_folder(user_id: UUID, job_id: UUID) -> str:
+    """The prefix of all files that an audio job made."""
+    return f"audio/{user_id}/{job_id}/"
+
+
+def audio_output(user_id: UUID, job_id: UUID, claim_token: UUID, name: str) -> str:
+    """One file of an audio job; the attempt's token in it, so that attempts never meet."""
+    return f"{audio_folder(user_id, job_id)}{claim_token}/{name}"

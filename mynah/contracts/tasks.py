@@ -66,6 +66,10 @@ PREPARE_VOICE = TaskContract("audio.prepare_voice", "audio", StepPayload, 900)
 PUBLISH_VOICE = TaskContract("audio.publish_voice", "audio", StepPayload, 300)
 ASSEMBLE = TaskContract("audio.assemble", "audio", StepPayload, 900)
 RENDER = TaskContract("audio.render", "audio", StepPayload, 900)
+MEASURE_AUDIO = TaskContract("audio.measure", "audio", StepPayload, 900)
+ENHANCE_AUDIO = TaskContract("audio.enhance", "audio", StepPayload, 900)
+CONVERT_AUDIO = TaskContract("audio.convert", "audio", StepPayload, 900)
+BUNDLE_AUDIO = TaskContract("audio.bundle", "audio", StepPayload, 900)
 
 # Periodic work
 SWEEP = TaskContract("maintenance.sweep", "maintenance", NoPayload, 60, expires_s=10)
@@ -79,6 +83,10 @@ STEP_CONTRACTS: tuple[TaskContract[StepPayload], ...] = (
     PUBLISH_VOICE,
     ASSEMBLE,
     RENDER,
+    MEASURE_AUDIO,
+    ENHANCE_AUDIO,
+    CONVERT_AUDIO,
+    BUNDLE_AUDIO,
 )
 PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, EXPIRE)
 

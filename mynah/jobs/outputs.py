@@ -1,4 +1,4 @@
-"""Removing what a finished job left in the store."""
+"""What a job left in the object store, and its removal."""
 
 from __future__ import annotations
 
@@ -14,5 +14,11 @@ def remove_output(uow: UnitOfWork, store: ObjectStore, job: Job) -> None:
     """
     for one in (*(made for _, made in uow.renditions.of_job(job.id)), job):
         if one.output_key is not None:
-            store.delete(one.output_key)
+            remove_objects(store, one.output_key)
             one.output_key = None
+
+
+def remove_objects(store: ObjectStore, key: str) -> None:
+    """Remove an object, or all in a folder when the key ends with a slash."""
+    for found in list(store.list(key)) if key.endswith("/") else [key]:
+        store.delete(found)

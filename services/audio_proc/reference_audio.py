@@ -14,7 +14,8 @@ from mynah.audio.measurements import RecordingMeasurements, Verdict
 from mynah.audio.resample import resample
 from mynah.audio.waveform import Samples, Waveform
 from mynah.errors import InvalidAudio
-from services.audio_proc.analysis import analyze_recording, judge_recording
+from services.audio_proc.analysis import analyze_recording
+from services.audio_proc.suitability import judge_recording
 
 MAX_REFERENCE_S = 180.0
 MAX_REFERENCE_RATE = 48_000

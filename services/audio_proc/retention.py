@@ -8,7 +8,7 @@ import structlog
 
 from mynah.contracts.object_keys import work_folder
 from mynah.db.clock import utc_now
-from mynah.jobs.outputs import remove_output
+from mynah.jobs.outputs import remove_objects, remove_output
 from mynah.jobs.worker import WorkerContext
 
 log = structlog.get_logger(__name__)
@@ -40,8 +40,7 @@ def _remove_work_files(worker: WorkerContext) -> int:
     with worker.new_uow() as uow:
         jobs = uow.jobs.with_work_files(utc_now() - WORK_FILES_GRACE, BATCH)
         for job in jobs:
-            for key in list(worker.store.list(work_folder(job.id))):
-                worker.store.delete(key)
+            remove_objects(worker.store, work_folder(job.id))
             job.has_work_files = False
         uow.commit()
         return len(jobs)

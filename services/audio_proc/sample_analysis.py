@@ -11,8 +11,9 @@ from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
 from mynah.settings import Settings
-from services.audio_proc.analysis import analyze_recording, judge_recording
+from services.audio_proc.analysis import analyze_in_depth
 from services.audio_proc.decoding import DecodedRecording, DecodingLimits, decode_recording
+from services.audio_proc.suitability import judge_for_training, judge_recording
 
 
 def analyze_sample(worker: WorkerContext, claim: Claim) -> Commit:
@@ -24,8 +25,9 @@ def analyze_sample(worker: WorkerContext, claim: Claim) -> Commit:
         raise NotFound("The sample was deleted.", code="sample_not_found")
     decoded = decode_sample(worker, sample)
     claim.ensure_held()
-    measurements = analyze_recording(decoded.waveform)
-    verdict = judge_recording(measurements)
+    measured = analyze_in_depth(decoded.waveform)
+    verdict = judge_recording(measured.recording)
+    training = judge_for_training(measured.recording, measured.depth)
 
     def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
         row = uow.samples.by_id(request.sample_id)
@@ -33,11 +35,12 @@ def analyze_sample(worker: WorkerContext, claim: Claim) -> Commit:
             return
         row.state = SampleState.ANALYZED
         row.measurements = {
-            **measurements.to_dict(),
+            **measured.recording.to_dict(),
+            **measured.depth.to_dict(),
             "container": decoded.container,
             "codec": decoded.codec,
         }
-        row.verdict = verdict.to_dict()
+        row.verdict = {**verdict.to_dict(), "training": training.to_dict()}
 
     return commit
 

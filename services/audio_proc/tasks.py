@@ -7,6 +7,10 @@ from functools import partial
 from mynah.contracts.tasks import (
     ANALYZE_SAMPLE,
     ASSEMBLE,
+    BUNDLE_AUDIO,
+    CONVERT_AUDIO,
+    ENHANCE_AUDIO,
+    MEASURE_AUDIO,
     PREPARE_VOICE,
     PUBLISH_VOICE,
     RENDER,
@@ -14,6 +18,8 @@ from mynah.contracts.tasks import (
 )
 from mynah.messaging.consumer import implements
 from services.audio_proc.app import app, context
+from services.audio_proc.audio_items import process_item
+from services.audio_proc.bundle import bundle_job
 from services.audio_proc.renditions import render
 from services.audio_proc.sample_analysis import analyze_sample
 from services.audio_proc.story import assemble_story
@@ -48,3 +54,40 @@ def assemble(payload: StepPayload) -> None:
 def make_rendition(payload: StepPayload) -> None:
     """Make a finished job's output in another format."""
     context().runner.run(payload, partial(render, context()))
+
+
+@implements(app, MEASURE_AUDIO)
+def measure(payload: StepPayload) -> None:
+    """Measure one file of an audio job and draw it."""
+    context().runner.run(payload, partial(process_item, context()))
+
+
+@implements(app, ENHANCE_AUDIO)
+def enhance(payload: StepPayload) -> None:
+    """Clean one file of an audio job."""
+    context().runner.run(payload, partial(process_item, context()))
+
+
+@implements(app, CONVERT_AUDIO)
+def convert(payload: StepPayload) -> None:
+    """Encode one file of an audio job anew."""
+    context().runner.run(payload, partial(process_item, context()))
+
+
+@implements(app, BUNDLE_AUDIO)
+def bundle(payload: StepPayload) -> None:
+    """Put the files of a batch into one zip."""
+    context().runner.run(payload, partial(bundle_job, context()))
+
+
+@implements(app, SWEEP)
+def sweep_lost_work(payload: NoPayload) -> None:  # noqa: ARG001
+    """Send again what nobody works on."""
+    worker = context()
+    sweep(worker.new_uow, worker.broker.queue_depth, worker.settings)
+
+
+@implements(app, EXPIRE)
+def expire_outputs(payload: NoPayload) -> None:  # noqa: ARG001
+    """Remove what has outlived its retention."""
+    expire(context())

@@ -8,6 +8,7 @@ function of ``services.api.use_cases`` inside ``with current_container().new_uow
 from services.api.resources import (
     admin,
     analytics,
+    audio,
     auth,
     dictionaries,
     models,
@@ -30,6 +31,7 @@ BLUEPRINTS = (
     tts.blp,
     renditions.blp,
     models.blp,
+    audio.blp,
     simple_speech.blp,
     simple_voices.blp,
     analytics.blp,

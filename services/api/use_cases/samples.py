@@ -102,7 +102,7 @@ def record_sample(uow: UnitOfWork, sample: Sample, request_id: str) -> Job:
 
 
 def _measured(received: Upload, user_id: UUID, max_bytes: int) -> Sample:
-    size_bytes, sha256 = _measure_file(received.file, max_bytes)
+    size_bytes, sha256 = measure_file(received.file, max_bytes)
     sample_id = new_id()
     return Sample(
         id=sample_id,
@@ -139,7 +139,7 @@ def delete_sample(uow: UnitOfWork, store: ObjectStore, user_id: UUID, sample_id:
     uow.samples.delete(sample)
 
 
-def _measure_file(file: BinaryIO, max_bytes: int) -> tuple[int, str]:
+def measure_file(file: BinaryIO, max_bytes: int) -> tuple[int, str]:
     """Size and hash of a file, which is rewound. Raises InvalidAudio, PayloadTooLarge."""
     digest = hashlib.sha256()
     size_bytes = 0

@@ -23,6 +23,10 @@ from mynah.contracts.tasks import (
     ANALYZE_SAMPLE,
     ASSEMBLE,
     BUILD_PROFILE,
+    BUNDLE_AUDIO,
+    CONVERT_AUDIO,
+    ENHANCE_AUDIO,
+    MEASURE_AUDIO,
     PREPARE_VOICE,
     PUBLISH_VOICE,
     RENDER,
@@ -36,6 +40,8 @@ from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner, StepWork
 from mynah.jobs.worker import WorkerContext
 from services.api.bootstrap import Container
+from services.audio_proc.audio_items import process_item
+from services.audio_proc.bundle import bundle_job
 from services.audio_proc.renditions import render
 from services.audio_proc.sample_analysis import analyze_sample
 from services.audio_proc.story import assemble_story
@@ -152,7 +158,7 @@ class Studio:
     def objects(self, part: str) -> set[str]:
         """Every key in the store that holds an id."""
         store = self.container.store
-        folders = ("voices/", "uploads/", "stories/", "work/")
+        folders = ("voices/", "uploads/", "stories/", "work/", "audio/")
         return {key for folder in folders for key in store.list(folder) if part in key}
 
     def with_new_account(self) -> Studio:
@@ -194,6 +200,10 @@ def open_studio(
             SYNTHESIZE.name: partial(speak_piece, speaker),
             ASSEMBLE.name: partial(assemble_story, worker),
             RENDER.name: partial(render, worker),
+            MEASURE_AUDIO.name: partial(process_item, worker),
+            ENHANCE_AUDIO.name: partial(process_item, worker),
+            CONVERT_AUDIO.name: partial(process_item, worker),
+            BUNDLE_AUDIO.name: partial(bundle_job, worker),
         }
         yield Studio(gateway, gateway.register(), worker, works, speaker.profiles)
         speaker.engines.close()
