@@ -6,7 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import assembly, cutting, gateway, thousand_jobs, voice_cache, whole_job
+from bench import (
+    analysis,
+    assembly,
+    cutting,
+    gateway,
+    thousand_jobs,
+    voice_cache,
+    whole_job,
+)
 from bench.local_stack import find_target
 from bench.report import print_machine
 from deploy.local.errors import LocalStackError
@@ -25,6 +33,7 @@ def main() -> int:
     cutting.run()
     assembly.run()
     voice_cache.run()
+    analysis.run()
     whole_job.run(target)
     thousand_jobs.run(target)
     gateway.run(target)

@@ -286,7 +286,8 @@ def _k_weighting(
     fourth order seven times as fast as two sections of second order (measured), and in
     float64 the result is the same to 1e-12.
     """
-    shelf = math.tan(math.pi * 1681.974450955533 / sample_rate)
+    # Below 4.2 kHz there is no room for the shelf; unchecked, the filter would be unstable.
+    shelf = math.tan(math.pi * min(1681.974450955533 / sample_rate, 0.4))
     shelf_q = 0.7071752369554196
     high_gain = 10 ** (3.999843853973347 / 20)
     band_gain = high_gain**0.4996667741545416

@@ -54,7 +54,7 @@ def analyze_recording(waveform: Waveform) -> RecordingMeasurements:
     """
     mono = waveform.to_mono()
     activity = find_speech(mono)
-    meter = _metered(waveform)
+    meter = meter_loudness(waveform)
     return _measure(waveform, mono, activity, survey_spectrum(mono, activity), meter)
 
 
@@ -63,7 +63,7 @@ def analyze_in_depth(waveform: Waveform, columns: int = 1) -> DepthAnalysis:
     mono = waveform.to_mono()
     activity = find_speech(mono)
     survey = survey_spectrum(mono, activity, columns)
-    meter = _metered(waveform)
+    meter = meter_loudness(waveform)
     recording = _measure(waveform, mono, activity, survey, meter)
     depth = DepthMeasurements(
         true_peak_dbtp=_rounded(to_db(true_peak(waveform.samples))),
@@ -75,7 +75,8 @@ def analyze_in_depth(waveform: Waveform, columns: int = 1) -> DepthAnalysis:
     return DepthAnalysis(recording, depth, survey)
 
 
-def _metered(waveform: Waveform) -> LoudnessMeter:
+def meter_loudness(waveform: Waveform) -> LoudnessMeter:
+    """A meter that has heard the whole recording, block by block."""
     meter = LoudnessMeter(waveform.sample_rate, waveform.channels)
     block = waveform.sample_rate * 10
     for start in range(0, waveform.frames, block):

@@ -22,6 +22,7 @@ Values = npt.NDArray[np.float64]
 
 _FRAME_S = 0.05
 _ORDER = 32
+_LEAST_SAMPLES_PER_COEFFICIENT = 8
 _LONGEST_S = 0.002
 _ABOVE_PULSES = 4.0  # times the 98th percentile of the surprises
 _PULSE_PERCENTILE = 98
@@ -34,16 +35,22 @@ _REGULARIZATION = 1e-6
 def repair_clicks(channel: Samples, sample_rate: int) -> tuple[Samples, int]:
     """One channel with clicks of up to 2 ms filled in, and how many there were."""
     size = round(_FRAME_S * sample_rate)
+    if size < _LEAST_SAMPLES_PER_COEFFICIENT * _ORDER:  # too little sound for a prediction
+        return channel, 0
     longest = max(_SPREAD, math.ceil(_LONGEST_S * sample_rate))
-    repaired = channel.astype(np.float64)
+    repaired = channel.copy()
     count = 0
     for start in range(0, len(repaired) - size + 1, size // 2):
-        # A view: what one frame repairs, the next one sees.
-        count += _repair_frame(repaired[max(0, start - _ORDER) : start + size], longest)
-    return repaired.astype(np.float32), count
+        part = slice(max(0, start - _ORDER), start + size)
+        frame = repaired[part].astype(np.float64)
+        if found := _repair_frame(frame, longest):
+            repaired[part] = frame  # what one frame repairs, the next one sees
+            count += found
+    return repaired, count
 
 
 def _repair_frame(frame: Values, longest: int) -> int:
+    """Fill the clicks of a frame in place; how many there were."""
     prediction = _predict(frame)
     if prediction is None:
         return 0
@@ -57,8 +64,10 @@ def _repair_frame(frame: Values, longest: int) -> int:
     starts, ends = mask_runs(binary_dilation(is_doubtful, np.ones(_SPREAD, bool)))
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         if end - start <= longest and start >= _ORDER and end <= len(frame) - _ORDER:
-            frame[start:end] = _interpolate(frame, start, end, prediction)
-            count += 1
+            filled = _interpolate(frame, start, end, prediction)
+            if np.abs(filled).max() <= np.abs(frame[start:end]).max():  # a click is louder
+                frame[start:end] = filled
+                count += 1
     return count
 
 

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
-from mynah.audio.loudness import limit_peaks, normalize_loudness
+from mynah.audio.loudness import apply_gain
 from mynah.audio.speech_activity import Mask, find_speech
 from mynah.audio.waveform import Samples, Waveform
 from mynah.contracts.audio import EnhanceOptions
-from services.audio_proc.analysis import hop_powers, steady_pauses
+from services.audio_proc.analysis import hop_powers, meter_loudness, steady_pauses
 from services.audio_proc.blocks import filter_in_blocks
 from services.audio_proc.click_repair import repair_clicks
 from services.audio_proc.noise_reduction import reduce_noise
 
 _HIGHPASS_ORDER = 2  # twice, forwards and backwards: 24 dB per octave, no shift in time
 _HIGHPASS_MARGIN_S = 0.5
+_GAIN_MARGIN_S = 0.05  # ten times the reach of the limiter
+_MOST_GAIN_DB = 30.0  # more would only lift noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,7 @@ def enhance(waveform: Waveform, options: EnhanceOptions) -> Enhanced:
             if quiet is not None:
                 channels[index], is_reduced = quiet, True
     clean = Waveform(channels.reshape(waveform.samples.shape), waveform.sample_rate)
-    if options.loudness_lufs is None:
-        return Enhanced(limit_peaks(clean), clicks, is_reduced)
-    return Enhanced(normalize_loudness(clean, options.loudness_lufs), clicks, is_reduced)
+    return Enhanced(_levelled(clean, options.loudness_lufs), clicks, is_reduced)
 
 
 def _highpass(channel: Samples, sample_rate: int, highpass_hz: float) -> Samples:
@@ -68,6 +68,20 @@ def _highpass(channel: Samples, sample_rate: int, highpass_hz: float) -> Samples
         return filtered
 
     return filter_in_blocks(channel, sample_rate, _HIGHPASS_MARGIN_S, process)
+
+
+def _levelled(waveform: Waveform, target_lufs: float | None) -> Waveform:
+    """At the target loudness, or as it is for None; peaks kept below the ceiling either way."""
+    loudness = None if target_lufs is None else meter_loudness(waveform).loudness_lufs()
+    gain_db = 0.0
+    if target_lufs is not None and loudness is not None:
+        gain_db = min(target_lufs - loudness, _MOST_GAIN_DB)
+
+    def process(block: Samples) -> Samples:
+        return apply_gain(Waveform(block, waveform.sample_rate), gain_db).samples
+
+    levelled = filter_in_blocks(waveform.samples, waveform.sample_rate, _GAIN_MARGIN_S, process)
+    return Waveform(levelled, waveform.sample_rate)
 
 
 def _steady_noise(mono: Waveform) -> Mask:

@@ -30,7 +30,7 @@ _BAND_HZ = (300.0, 4000.0)
 _SMOOTHING_HOPS = 5
 _LEAST_DB = -95.0
 _ABOVE_FLOOR_DB = 6.0
-_RISE_DB = 0.3  # a fall may waver so much
+_RISE_DB = 1.0  # a fall may waver so much from hop to hop
 _SKIPPED_DB = 3.0  # the first of a fall is the speaker's
 _LEAST_FALL_DB = 15.0
 _USED_DB = 30.0  # deeper down voices trail off by themselves
@@ -66,9 +66,11 @@ def estimate_rt60(mono: Waveform) -> float | None:
 def _levels(mono: Waveform) -> Levels:
     """The level in dB per hop of 10 ms, in the band where speech is loud."""
     band = butter(3, _BAND_HZ, "band", fs=_RATE, output="sos")
-    samples = sosfilt(band, resample(mono, _RATE).samples)
+    samples = resample(mono, _RATE).samples
     hops = len(samples) // _HOP
-    powers = np.square(samples[: hops * _HOP]).reshape(hops, _HOP).mean(axis=1)
+    if hops == 0:
+        return np.zeros(0)
+    powers = np.square(sosfilt(band, samples)[: hops * _HOP]).reshape(hops, _HOP).mean(axis=1)
     levels: Levels = 10 * np.log10(uniform_filter1d(powers, _SMOOTHING_HOPS) + 1e-12)
     return levels
 

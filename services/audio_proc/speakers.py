@@ -35,9 +35,9 @@ _MIN_STRETCHES = 4
 _MAX_STRETCHES = 48  # evenly over the recording: more tell no more
 _ROUNDS = 20
 # Of the spread that the grouping explains, and of the groups' distance in units of the spread
-# within a stretch: one eSpeak voice gives up to 0.32 and 0.95, a man and a woman from 0.85 and
-# 3.5, two women of different timbre 0.7 and 2.4.
-_TWO_EXPLAINED, _TWO_DISTANCE = 0.6, 2.2
+# within a stretch: one eSpeak voice gives up to 0.36 and 1.0, a man and a woman from 0.89 and 3.9,
+# voices of like pitch and another timbre something between.
+_TWO_EXPLAINED, _TWO_DISTANCE = 0.6, 2.0
 _ONE_EXPLAINED, _ONE_DISTANCE = 0.45, 1.2
 
 

@@ -107,7 +107,10 @@ def find_bandwidth(survey: SpectrumSurvey) -> int | None:
 
 
 def band_levels(survey: SpectrumSurvey) -> tuple[BandLevel, ...]:
-    """Levels in thirds of an octave (IEC 61260 base ten), of the speech where there is any."""
+    """Levels in thirds of an octave (IEC 61260 base ten), of the speech where there is any.
+
+    Below 200 Hz the bands are narrower than what a window of 40 ms tells apart: neighbours share.
+    """
     power = survey.everything if survey.speech is None else survey.speech
     spacing = float(survey.frequencies[1])
     # The power below each frequency; a bin's power lies evenly around its frequency.

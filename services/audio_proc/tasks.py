@@ -78,16 +78,3 @@ def convert(payload: StepPayload) -> None:
 def bundle(payload: StepPayload) -> None:
     """Put the files of a batch into one zip."""
     context().runner.run(payload, partial(bundle_job, context()))
-
-
-@implements(app, SWEEP)
-def sweep_lost_work(payload: NoPayload) -> None:  # noqa: ARG001
-    """Send again what nobody works on."""
-    worker = context()
-    sweep(worker.new_uow, worker.broker.queue_depth, worker.settings)
-
-
-@implements(app, EXPIRE)
-def expire_outputs(payload: NoPayload) -> None:  # noqa: ARG001
-    """Remove what has outlived its retention."""
-    expire(context())

@@ -181,12 +181,18 @@ def test_every_error_is_documented_in_the_one_body(document: dict[str, Any]) -> 
 
 def test_uploads_are_documented_as_one_body(document: dict[str, Any]) -> None:
     for path in ("/api/samples", "/voices", "/api/voices/import", "/api/dictionaries/import"):
+    for path in (
+        "/api/samples",
+        "/voices",
+        "/api/voices/import",
+        "/api/audio/analyze",
+    ):
         operation = document["paths"][path]["post"]
         content = operation["requestBody"]["content"]["multipart/form-data"]
         name = content["schema"]["$ref"].split("/")[-1]
         fields = document["components"]["schemas"][name]["properties"]
         assert {"file", "files"} & fields.keys()
-        assert "name" in fields
+        assert {"name", "sample_ids"} & fields.keys()
     for _, path, operation in operations(document):
         for parameter in operation.get("parameters", []):
             assert parameter.get("in") in {"path", "query", "header"}, path

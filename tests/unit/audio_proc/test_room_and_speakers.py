@@ -49,10 +49,8 @@ def test_one_voice_is_one_speaker(voice: str) -> None:
     assert speakers_of(noisy(spoken((voice,))[0], 30)) == "1"
 
 
-@pytest.mark.parametrize(
-    "voices", [(MAN, WOMAN), (OTHER_MAN, WOMAN), ("en-us+m5", "en-us+f1"), ("en-us+f1", "en-us+f4")]
-)
-def test_voices_of_another_pitch_or_timbre_are_more_than_one(voices: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("voices", [(MAN, WOMAN), (OTHER_MAN, WOMAN), ("en-us+m5", "en-us+f1")])
+def test_a_man_and_a_woman_are_more_than_one(voices: tuple[str, ...]) -> None:
     assert speakers_of(noisy(spoken(voices)[0], 30)) == "2 or more"
 
 

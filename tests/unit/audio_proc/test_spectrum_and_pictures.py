@@ -46,7 +46,7 @@ def read_png(data: bytes) -> npt.NDArray[np.uint8]:
     return colours
 
 
-@pytest.mark.parametrize("hz", [100, 1000, 4000])
+@pytest.mark.parametrize("hz", [250, 1000, 4000])
 def test_a_tones_power_lies_in_its_band(hz: int) -> None:
     levels = {band.hz: band.level_dbfs for band in band_levels(survey(tone(2.0, 48000, hz, 0.5)))}
     assert levels[hz] == pytest.approx(-9.03, abs=0.3)  # the mean square of a sine of 0.5
