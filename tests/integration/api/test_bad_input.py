@@ -91,10 +91,14 @@ BODILESS_ROUTES = (
     "/api/auth/logout",
     f"/api/tts/job/{NOBODY}/cancel",
     f"/api/voices/job/{NOBODY}/cancel",
+    f"/api/audio/job/{NOBODY}/cancel",
 )
 FORM_ROUTES: dict[str, tuple[str, dict[str, str]]] = {
     "/api/samples": ("file", {"name": "Ann reads"}),
     "/voices": ("files", {"name": "Ann", "language": "en", **CONSENT_FORM}),
+    "/api/audio/analyze": ("files", {"width": "400"}),
+    "/api/audio/enhance": ("files", {"denoise_db": "12"}),
+    "/api/audio/convert": ("files", {"output_format": "mp3"}),
 }
 WRONG_DOCUMENTS = ("[]", '"text"', "17", "null", "true", "[[]]", "{}[]")
 UNREADABLE = (b"{", b"{'text': 1}", b'{"text": "\xff"}', b"\x00", b"\xff\xfe{\x00}\x00", b"nul")
