@@ -79,8 +79,8 @@ def _measure_half(
 def _speak(engine: SpeechEngine, profile: Profile) -> list[Waveform]:
     spoken = []
     for sentence in SENTENCES:
-        blocks = list(engine.synthesize(sentence, profile, SHAPED))
-        samples = np.concatenate([block.samples for block in blocks])
+        blocks = engine.synthesize(sentence, profile, SHAPED)
+        samples = np.concatenate([block.waveform.samples for block in blocks])
         spoken.append(Waveform(samples, engine.info.sample_rate))
     return spoken
 

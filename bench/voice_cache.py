@@ -32,7 +32,7 @@ def run() -> None:
     spoken = engine.synthesize(
         TEXT * 2, engine.builtin_profile("en-us+f2", "en-us"), SynthesisSettings()
     )
-    samples = np.concatenate([block.samples for block in spoken])
+    samples = np.concatenate([block.waveform.samples for block in spoken])
     profile = engine.prepare_profile([Waveform(samples, engine.info.sample_rate)], "en-us")
     with tempfile.TemporaryDirectory() as folder:
         _compare(LocalObjectStore(Path(folder)), profile, Path(folder))

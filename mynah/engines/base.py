@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mynah.audio.waveform import Waveform
+from mynah.contracts.speech import PhonemeSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class EngineInfo:
     supports_cloning: bool
     supports_training: bool
     supports_streaming: bool
+    gives_word_times: bool = False  # its blocks carry WordEvents
+    supports_phonemes: bool = False  # it reads SynthesisSettings.phonemes
+    is_seeded: bool = False  # another seed gives another reading, so that a new try can help
     requires: tuple[str, ...] = ()  # importable modules that must be there
     cost_per_1k_characters: float = 0.0  # credits
     characters_per_second: float = 14.0  # of speech at normal rate, for estimates
@@ -36,7 +40,8 @@ class SynthesisSettings:
     ``rate`` 0.5–2.0 (1 = normal) · ``pitch_semitones`` -12–12 · ``stability`` 0–1
     (1 = even, 0 = lively; the inverse of expressiveness) · ``similarity`` 0–1 (how strongly to
     follow the profile) · ``style`` 0–1 (exaggeration) · ``volume`` 0–2 (1 = as is) ·
-    ``seed`` explicit, never drawn inside an engine.
+    ``seed`` explicit, never drawn inside an engine · ``phonemes``: how stretches of the text are
+    pronounced, in order and apart; an engine that does not support them reads the text as it is.
     """
 
     rate: float = 1.0
@@ -46,6 +51,30 @@ class SynthesisSettings:
     style: float = 0.0
     volume: float = 1.0
     seed: int = 0
+    phonemes: tuple[PhonemeSpan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WordEvent:
+    """A spoken word: ``start_s``, ``end_s`` from the utterance's first sample, and its
+    characters ``text_start``, ``text_end`` in the text that the engine was given."""
+
+    start_s: float
+    end_s: float
+    text_start: int
+    text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechBlock:
+    """The next stretch of an utterance, and the words whose end is known with it.
+
+    Words come in the order of the text and do not overlap. A word may come some blocks after
+    its audio, never before it.
+    """
+
+    waveform: Waveform
+    words: tuple[WordEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +113,11 @@ class SpeechEngine(Protocol):
 
     def synthesize(
         self, text: str, profile: Profile, settings: SynthesisSettings
-    ) -> Iterator[Waveform]:
+    ) -> Iterator[SpeechBlock]:
         """Speak ``text``; yields mono blocks at ``info.sample_rate`` as they become ready.
 
-        Closing the iterator stops the engine. Raises EngineFailed, InvalidRequest.
+        The blocks carry word times when ``info.gives_word_times``. Closing the iterator stops
+        the engine. Raises EngineFailed, InvalidRequest (``unsupported_phoneme``).
         """
         ...
 

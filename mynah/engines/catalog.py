@@ -34,6 +34,8 @@ ESPEAK: Final = EngineInfo(
     supports_cloning=True,
     supports_training=False,
     supports_streaming=True,
+    gives_word_times=True,
+    supports_phonemes=True,
     requires=("espeakng_loader", "pyworld", "safetensors", "scipy", "soxr"),
 )
 

@@ -77,8 +77,9 @@ def study(variant: str) -> Waveform:
     """How a variant reads the study text; kept, since eSpeak's noise differs from run to run."""
     voice, _ = LANGUAGES["en-us"]
     name = f"{voice}+{variant}" if variant else voice
-    blocks = list(library.iter_blocks(library.Utterance(_STUDY_TEXT, name)))
-    return Waveform.from_int16(np.concatenate(blocks), library.SAMPLE_RATE)
+    blocks = library.iter_blocks(library.Utterance(_STUDY_TEXT, name))
+    samples = np.concatenate([block.samples for block in blocks])
+    return Waveform.from_int16(samples, library.SAMPLE_RATE)
 
 
 def extend_band(target: Speech, source: Speech, edge_hz: int) -> Speech:

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from mynah.audio.waveform import Samples, Waveform
-from mynah.engines.base import Profile, SpeechEngine, SynthesisSettings
+from mynah.contracts.speech import PhonemeSpan
+from mynah.engines.base import Profile, SpeechEngine, SynthesisSettings, WordEvent
 from mynah.engines.catalog import BUILTIN_VOICES, load_engines, resolve_language
 from mynah.engines.profile_file import dump_profile, load_profile
 from mynah.engines.registry import availability, load_engine
 from mynah.errors import InvalidAudio, InvalidRequest, MynahError, NotFound
+from mynah.text.spoken_words import find_words
 
 SHORT = "The lamp is lit."
 LONG = "The lamp is lit, the door is closed, and everybody in the house is fast asleep by now."
@@ -49,7 +51,8 @@ def cloned(engine: SpeechEngine, builtin: Profile) -> Profile:
 def speak(
     engine: SpeechEngine, text: str, profile: Profile, settings: SynthesisSettings = SETTINGS
 ) -> Samples:
-    return np.concatenate([block.samples for block in engine.synthesize(text, profile, settings)])
+    blocks = engine.synthesize(text, profile, settings)
+    return np.concatenate([block.waveform.samples for block in blocks])
 
 
 def is_same(one: Samples, other: Samples) -> bool:
@@ -61,7 +64,8 @@ def is_same(one: Samples, other: Samples) -> bool:
 def test_speech_is_mono_finite_audible_and_at_the_engines_rate(
     engine: SpeechEngine, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    blocks = list(engine.synthesize(LONG, request.getfixturevalue(kind), SETTINGS))
+    spoken = engine.synthesize(LONG, request.getfixturevalue(kind), SETTINGS)
+    blocks = [block.waveform for block in spoken]
     assert all(block.sample_rate == engine.info.sample_rate for block in blocks)
     assert all(block.samples.ndim == 1 and block.samples.dtype == np.float32 for block in blocks)
     samples = np.concatenate([block.samples for block in blocks])
@@ -154,3 +158,41 @@ def test_every_builtin_voice_speaks(engine: SpeechEngine) -> None:
             profile = engine.builtin_profile(voice.engine_voice, voice.language)
             assert np.abs(speak(engine, "1, 2, 3.", profile)).max() > 0.05, voice.slug
             assert resolve_language(engine.info, voice.language) == voice.language
+
+
+@pytest.mark.parametrize("kind", ["builtin", "cloned"])
+@pytest.mark.parametrize("text", [LONG, "  “Ça va?”, said 12 foxes — well… yes!", "你好世界。"])
+def test_word_times_name_every_word_in_order_within_the_audio(
+    engine: SpeechEngine, kind: str, text: str, request: pytest.FixtureRequest
+) -> None:
+    if not engine.info.gives_word_times:
+        pytest.skip("gives no word times")
+    given: list[WordEvent] = []
+    yielded_s = 0.0
+    for block in engine.synthesize(text, request.getfixturevalue(kind), SETTINGS):
+        yielded_s += block.waveform.duration_s
+        assert all(word.end_s <= yielded_s + 1e-6 for word in block.words)
+        given += block.words
+    assert [(word.text_start, word.text_end) for word in given] == [
+        (word.start, word.end) for word in find_words(text)
+    ]
+    times = [time for word in given for time in (word.start_s, word.end_s)]
+    assert times == sorted(times)
+    assert times[0] >= 0
+
+
+def test_phonemes_are_pronounced_where_the_engine_can(
+    engine: SpeechEngine, builtin: Profile
+) -> None:
+    if not engine.info.supports_phonemes:
+        pytest.skip("reads no phonemes")
+    text = "I say xyz, and that is all."
+    as_cat = replace(SETTINGS, phonemes=(PhonemeSpan(start=6, end=9, ipa="kæt"),))
+    as_written = speak(engine, text, builtin)
+    assert not is_same(speak(engine, text, builtin, as_cat), as_written)
+    by_spelling = speak(engine, text.replace("xyz", "cat"), builtin)
+    assert abs(speak(engine, text, builtin, as_cat).size - by_spelling.size) < 0.1 * as_written.size
+    unknown = replace(SETTINGS, phonemes=(PhonemeSpan(start=6, end=9, ipa="k☃t"),))
+    with pytest.raises(InvalidRequest, match="☃") as refused:
+        speak(engine, text, builtin, unknown)
+    assert refused.value.code == "unsupported_phoneme"

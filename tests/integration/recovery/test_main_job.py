@@ -35,8 +35,8 @@ READ_ALOUD = (
 def recording() -> bytes:
     engine = load_engine("espeak")
     profile = engine.builtin_profile("en-gb+f2", "en-gb")
-    blocks = list(engine.synthesize(READ_ALOUD, profile, SynthesisSettings()))
-    samples = np.concatenate([block.samples for block in blocks])
+    blocks = engine.synthesize(READ_ALOUD, profile, SynthesisSettings())
+    samples = np.concatenate([block.waveform.samples for block in blocks])
     return encode_flac(Waveform(samples, engine.info.sample_rate))
 
 

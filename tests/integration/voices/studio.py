@@ -221,5 +221,6 @@ def speak(text: str = TEXT, voice: str = "en-us+f3") -> Waveform:
     """Somebody's speech, 22 050 Hz."""
     engine = EspeakEngine()
     profile = engine.builtin_profile(voice, "en")
-    blocks = list(engine.synthesize(text, profile, SynthesisSettings()))
-    return Waveform(np.concatenate([block.samples for block in blocks]), blocks[0].sample_rate)
+    blocks = engine.synthesize(text, profile, SynthesisSettings())
+    samples = np.concatenate([block.waveform.samples for block in blocks])
+    return Waveform(samples, engine.info.sample_rate)

@@ -23,7 +23,7 @@ TEXT = "Seven brave sailors crossed the stormy sea to find a quiet island."
 
 def speak(text: str, profile: Profile, **settings: float) -> Waveform:
     blocks = list(EspeakEngine().synthesize(text, profile, SynthesisSettings(**settings)))  # type: ignore[arg-type]
-    return Waveform(np.concatenate([block.samples for block in blocks]), RATE)
+    return Waveform(np.concatenate([block.waveform.samples for block in blocks]), RATE)
 
 
 @pytest.fixture(scope="module")
