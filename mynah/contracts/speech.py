@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -210,6 +211,63 @@ class RenditionRequest(BaseModel):
     vbr_quality: int | None
     sample_rate: int
     channels: int
+
+
+class SegmentMeasures(BaseModel):
+    """What was measured on a segment.
+
+    Seconds from the first audible sample to the last where not said otherwise:
+    ``speech_s`` all of it, ``expected_s`` what its text should take, ``silence_share`` and
+    ``longest_silence_s`` of the silence inside, ``repeated_s`` what says the same three times or
+    more in succession, ``trailing_noise_s`` steady sound behind the speech. ``clipping_share``
+    0-1 of all samples, ``level_dbfs`` RMS of what is audible. Error rates come from a
+    recogniser: edits per word and per character of the text; None without one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    duration_s: float
+    is_finite: bool
+    speech_s: float
+    expected_s: float
+    silence_share: float
+    longest_silence_s: float
+    clipping_share: float
+    level_dbfs: float | None
+    repeated_s: float
+    trailing_noise_s: float
+    word_error_rate: float | None = None
+    character_error_rate: float | None = None
+
+
+class SpokenAttempt(BaseModel):
+    """One reading of a piece: its seed, measures, and what is wrong with it (stable codes)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int
+    measures: SegmentMeasures
+    reasons: tuple[str, ...]
+    score: float = Field(ge=0, le=1)
+
+
+class PieceReport(BaseModel):
+    """How a piece's segment came about: every attempt, and which one was kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attempts: tuple[SpokenAttempt, ...] = Field(min_length=1)
+    chosen: int = Field(ge=0)
+
+    @property
+    def kept(self) -> SpokenAttempt:
+        """The attempt whose audio is the segment."""
+        return self.attempts[self.chosen]
+
+    @property
+    def verdict(self) -> Literal["good", "poor"]:
+        """``poor``: no attempt was without fault."""
+        return "poor" if self.kept.reasons else "good"
 
 
 class CloneRequest(BaseModel):
