@@ -29,6 +29,7 @@ from mynah.audio.resample import resample
 from mynah.audio.waveform import Waveform
 from mynah.engines.base import Profile, SpeechEngine, SynthesisSettings
 from mynah.engines.registry import load_engine
+from mynah.recognition.error_rates import edit_distance
 
 SENTENCES = (
     "Once upon a time there lived a kind old gardener who talked to his tomatoes.",
@@ -106,22 +107,9 @@ def _word_error_rate(spoken: Sequence[Waveform]) -> float:
         decoder.end_utt()
         heard = decoder.hyp().hypstr.split() if decoder.hyp() else []
         wanted = re.findall(r"[a-z']+", sentence.lower())
-        errors += _distance(wanted, heard)
+        errors += edit_distance(wanted, heard)
         words += len(wanted)
     return errors / words
-
-
-def _distance(wanted: Sequence[str], heard: Sequence[str]) -> int:
-    """Edit distance over words (V. Levenshtein, 1966)."""
-    row = list(range(len(heard) + 1))
-    for number, word in enumerate(wanted, 1):
-        above, row[0] = row[0], number
-        for index, other in enumerate(heard, 1):
-            above, row[index] = (
-                row[index],
-                min(row[index] + 1, row[index - 1] + 1, above + (word != other)),
-            )
-    return row[-1]
 
 
 def _load(path: Path) -> Waveform:

@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     sync_timeout_s: float = Field(60.0, gt=0)
     release_window: int = Field(32, ge=1, description="pieces of one job in the queue at a time")
     loudness_lufs: float = Field(-18.0, ge=-40, le=-8)
+    speech_attempts: int = Field(
+        3, ge=1, le=10, description="readings of a piece while they fail their checks"
+    )
+    recognizer_dir: Path | None = Field(None, description="weights that check what was said")
     profile_cache_size: int = Field(64, ge=1)
     profile_cache_mib: int = Field(256, ge=1)
     output_retention_h: int = Field(30 * 24, ge=1)

@@ -104,6 +104,15 @@ def expected_speech_s(text: str, characters_per_second: float) -> float:
     return max(_SHORTEST_S, letters / characters_per_second + pauses_s)
 
 
+def audible_bounds_s(waveform: Waveform) -> tuple[float, float] | None:
+    """Where the first sound of a mono segment begins and the last ends; None for silence."""
+    heard = np.flatnonzero(_find_audible(_levels(waveform)))
+    if len(heard) == 0:
+        return None
+    frame_s = round(waveform.sample_rate * _FRAME_S) / waveform.sample_rate
+    return float(heard[0]) * frame_s, float(heard[-1] + 1) * frame_s
+
+
 def _faults(measures: SegmentMeasures, level_dbfs: float) -> tuple[_Fault, ...]:
     pace = math.log(max(measures.speech_s, 0.01) / measures.expected_s)
     # A short text's length says little: a second more or less is nothing.
@@ -141,7 +150,7 @@ def _levels(waveform: Waveform) -> npt.NDArray[np.float32]:
     frame = round(waveform.sample_rate * _FRAME_S)
     count = waveform.frames // frame
     cut = waveform.samples[: count * frame].reshape(count, frame)
-    return np.sqrt(np.einsum("ij,ij->i", cut, cut) / np.float32(frame))
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", cut, cut) / frame), np.float32)
 
 
 def _find_audible(levels: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -37,6 +37,11 @@ SYNTHESIS_SECONDS = Histogram(
 ENCODE_SECONDS = Histogram(
     "mynah_encode_seconds", "Time an encoder took per file.", ["format"], buckets=_WORK_BUCKETS
 )
+SPEECH_ATTEMPTS = Counter(
+    "mynah_speech_attempts_total",
+    "Readings of pieces, those that were spoken again included.",
+    ["engine", "verdict"],
+)
 AUDIO_SECONDS = Counter("mynah_audio_seconds_total", "Seconds of audio spoken.", ["engine"])
 OUTPUT_BYTES = Counter("mynah_output_bytes_total", "Bytes of finished files.", ["format"])
 SAVED_BYTES = Counter("mynah_bytes_saved_total", "Bytes saved against CD-quality WAV.")

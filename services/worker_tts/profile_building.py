@@ -14,7 +14,8 @@ from mynah.engines.profile_file import dump_profile, load_profile
 from mynah.errors import InvalidRequest, NotFound
 from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
-from services.worker_tts.synthesis import Speaker, collect, synthesis_settings
+from services.worker_tts.synthesis import Speaker, synthesis_settings
+from services.worker_tts.takes import collect
 
 SAMPLE_ORDINAL = 0
 
@@ -68,7 +69,7 @@ def _speak_sample(
     """The voice's sample. Raises InvalidRequest when a given profile does not fit the engine."""
     settings = synthesis_settings(VoiceSettings(similarity_boost=1.0), seed=0)
     try:
-        return collect(claim, engine.synthesize(text, profile, settings))
+        return collect(claim, engine.synthesize(text, profile, settings)).waveform
     except (KeyError, ValueError, IndexError, TypeError) as error:
         if not is_given:
             raise

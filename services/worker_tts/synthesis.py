@@ -1,28 +1,30 @@
-"""From a claimed piece to its stored segment."""
+"""From a claimed piece to its stored segment, with its words' times and how it was judged."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from mynah.audio.flac import encode_flac
-from mynah.audio.waveform import Waveform
 from mynah.contracts.object_keys import segment
-from mynah.contracts.speech import SpeechRequest, VoiceSettings
+from mynah.contracts.speech import PieceSpeech, SpeechRequest, VoiceSettings
 from mynah.db.models import Job, Piece, Voice
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.base import Profile, SpeechEngine, SynthesisSettings
+from mynah.engines.catalog import resolve_language
 from mynah.engines.profile_file import load_profile
 from mynah.errors import EngineFailed, NotFound
 from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
 from mynah.observability.metrics import AUDIO_SECONDS, SYNTHESIS_SECONDS
+from mynah.recognition.base import Recognizer
 from services.worker_tts.engine_host import EngineHost
 from services.worker_tts.profile_cache import ProfileCache
+from services.worker_tts.source_words import map_words
+from services.worker_tts.takes import Reading, TakeChecks, speak_well
+
+_RATES, _PITCHES, _VOLUMES = (0.5, 2.0), (-12.0, 12.0), (0.0, 2.0)  # of SynthesisSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,46 +34,56 @@ class Speaker:
     worker: WorkerContext
     engines: EngineHost
     profiles: ProfileCache
+    recognizer: Recognizer | None = None
 
 
 def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
     """Speak the claimed piece and store its segment as FLAC."""
-    if claim.piece is None:
+    piece = claim.piece
+    if piece is None:
         raise EngineFailed("The step has no piece.")
     request = SpeechRequest.model_validate(claim.job.request)
-    engine = speaker.engines.engine(request.engine)
-    profile = _profile_of(speaker, engine, claim.job, request.language)
-    started = time.perf_counter()
-    settings = synthesis_settings(request.voice_settings, request.seed + claim.piece.ordinal)
-    waveform = collect(claim, engine.synthesize(claim.piece.text, profile, settings))
-    synthesis_s = time.perf_counter() - started
-    SYNTHESIS_SECONDS.labels(request.engine).observe(synthesis_s)
-    AUDIO_SECONDS.labels(request.engine).inc(waveform.duration_s)
-    key = segment(claim.job.id, claim.piece.ordinal, claim.token)
+    speech = piece_speech(piece, request)
+    engine = speaker.engines.engine(speech.engine)
+    profile = _profile_of(speaker, engine, claim.job, speech)
+    settings = piece_settings(request, speech, piece.ordinal)
+    checks = TakeChecks(speaker.worker.settings.speech_attempts, speaker.recognizer)
+    spoken = speak_well(claim, engine, Reading(piece.text, profile, settings), checks)
+    waveform = spoken.take.waveform
+    SYNTHESIS_SECONDS.labels(speech.engine).observe(spoken.synthesis_s)
+    AUDIO_SECONDS.labels(speech.engine).inc(waveform.duration_s)
+    words = map_words(piece, speech.words, request.text, spoken.take)
+    key = segment(claim.job.id, piece.ordinal, claim.token)
     speaker.worker.store.put(key, encode_flac(waveform), "audio/flac")
 
     def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
-        piece = _piece(uow, claim)
-        piece.segment_key = key
-        piece.segment_duration_s = waveform.duration_s
-        piece.synthesis_s = synthesis_s
+        row = _piece(uow, claim)
+        row.segment_key = key
+        row.segment_duration_s = waveform.duration_s
+        row.synthesis_s = spoken.synthesis_s
+        row.words = [word.model_dump() for word in words]
+        row.report = spoken.report.model_dump(mode="json")
 
     return commit
 
 
-def collect(claim: Claim, blocks: Iterator[Waveform]) -> Waveform:
-    """Join an engine's blocks; stops the engine when the claim is lost.
+def piece_speech(piece: Piece, request: SpeechRequest) -> PieceSpeech:
+    """How a piece is spoken: its own way, or the job's."""
+    if piece.speech is not None:
+        return PieceSpeech.model_validate(piece.speech)
+    return PieceSpeech(voice_id=request.voice_id, engine=request.engine, language=request.language)
 
-    Raises ClaimLost, EngineFailed when nothing was spoken.
-    """
-    collected: list[Waveform] = []
-    for block in blocks:
-        claim.ensure_held()
-        collected.append(block)
-    if not collected:
-        raise EngineFailed("The engine spoke nothing for this text.", code="nothing_spoken")
-    samples = np.concatenate([block.samples for block in collected])
-    return Waveform(samples, collected[0].sample_rate)
+
+def piece_settings(request: SpeechRequest, speech: PieceSpeech, ordinal: int) -> SynthesisSettings:
+    """The job's settings with the piece's factors, kept within what engines take."""
+    whole = synthesis_settings(request.voice_settings, request.seed + ordinal)
+    return replace(
+        whole,
+        rate=_within(whole.rate * speech.rate, _RATES),
+        pitch_semitones=_within(whole.pitch_semitones + speech.pitch_semitones, _PITCHES),
+        volume=_within(whole.volume * speech.volume, _VOLUMES),
+        phonemes=speech.phonemes,
+    )
 
 
 def synthesis_settings(voice_settings: VoiceSettings, seed: int) -> SynthesisSettings:
@@ -87,26 +99,33 @@ def synthesis_settings(voice_settings: VoiceSettings, seed: int) -> SynthesisSet
     )
 
 
-def _profile_of(speaker: Speaker, engine: SpeechEngine, job: Job, language: str) -> Profile:
-    voice = _load_voice(speaker, job)
+def _within(value: float, limits: tuple[float, float]) -> float:
+    return min(max(value, limits[0]), limits[1])
+
+
+def _profile_of(speaker: Speaker, engine: SpeechEngine, job: Job, speech: PieceSpeech) -> Profile:
+    """The voice's profile, set to the language that is to be read."""
+    voice = _load_voice(speaker, job.user_id, speech.voice_id)
     if voice.engine_voice is not None:
-        return engine.builtin_profile(voice.engine_voice, language)
+        return engine.builtin_profile(voice.engine_voice, speech.language)
 
     def load() -> Profile:
         key = str(voice.objects["engine_profile"])
         return load_profile(speaker.worker.store.get(key), engine.info.id)
 
-    return speaker.profiles.get(voice.id, voice.profile_version, load)
+    profile = speaker.profiles.get(voice.id, voice.profile_version, load)
+    return replace(profile, language=resolve_language(engine.info, speech.language))
 
 
-def _load_voice(speaker: Speaker, job: Job) -> Voice:
-    """The voice's row, read for every piece: a deleted voice must not speak from a cache."""
+def _load_voice(speaker: Speaker, user_id: UUID, voice_id: UUID) -> Voice:
+    """The voice's row, read for every piece: a deleted voice must not speak from a cache, nor
+    one that the job's user may no longer speak as."""
     with speaker.worker.new_uow() as uow:
-        voice = uow.voices.by_id(job.voice_id) if job.voice_id is not None else None
+        voice = uow.voices.visible(user_id, voice_id)
         if cached := speaker.profiles.voice_ids():
             speaker.profiles.forget(set(cached) - uow.voices.existing_ids(cached))
     if voice is None:
-        raise NotFound("The voice was deleted.", code="voice_not_found")
+        raise NotFound("The voice was deleted, or is not the user's.", code="voice_not_found")
     return voice
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 
 from mynah.contracts.tasks import BUILD_PROFILE, SYNTHESIZE, StepPayload
 from mynah.messaging.consumer import implements
+from mynah.recognition.registry import load_recognizer
 from services.worker_tts.app import app, context
 from services.worker_tts.engine_host import EngineHost
 from services.worker_tts.profile_building import build_profile
@@ -18,7 +19,8 @@ def speaker() -> Speaker:
     """This process's engines and profiles; a forked child makes its own on first use."""
     worker = context()
     cache = ProfileCache(worker.settings.profile_cache_size, worker.settings.profile_cache_mib)
-    return Speaker(worker, EngineHost(), cache)
+    recognizer = load_recognizer(worker.settings.recognizer_dir)
+    return Speaker(worker, EngineHost(), cache, recognizer)
 
 
 @implements(app, SYNTHESIZE)

@@ -33,6 +33,8 @@ class ModelSchema(Schema):
     supports_cloning = fields.Boolean(required=True)
     supports_training = fields.Boolean(required=True)
     supports_streaming = fields.Boolean(required=True)
+    supports_phonemes = fields.Boolean(required=True)
+    gives_word_times = fields.Boolean(required=True)
     cost_per_1k_characters = fields.Float(required=True)
     language_count = fields.Integer(required=True)
 

@@ -158,6 +158,11 @@ def _reserve_quota(uow: UnitOfWork, job: Job, quota: int) -> None:
 
 def output_filename(job: Job, extension: str | None = None) -> str:
     """The name under which a browser saves a job's output, or it in another format."""
+    return f"{output_name(job)}.{extension or job.output_format}"
+
+
+def output_name(job: Job) -> str:
+    """What a job's files are called, without the ending: its title, where it has one."""
     title = str(job.request.get("title") or f"speech-{job.id}")
     safe = "".join(character for character in title if character not in '/\\:*?"<>|\r\n')
-    return f"{safe.strip() or job.id}.{extension or job.output_format}"
+    return safe.strip() or str(job.id)

@@ -1,0 +1,1 @@
+"""Recognition of speech: what was said, to hold a segment against its text. Optional."""
