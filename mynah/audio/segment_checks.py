@@ -24,6 +24,7 @@ _FRAME_S = 0.01
 _ABSOLUTE_FLOOR = 10 ** (-60 / 20)
 _RELATIVE_FLOOR = 10 ** (-45 / 20)  # below the loud parts of the segment
 _FULL_SCALE = 0.999
+_LEAST_FACTOR = 0.05
 
 # In letters of an alphabet, which the engine's pace is given in.
 _IDEOGRAPH_LETTERS, _SYLLABLE_LETTERS, _DIGIT_LETTERS = 3.5, 2.5, 5.0
@@ -38,7 +39,7 @@ _SMOOTHED_FRAMES = 9
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """A reason, from which value on it counts, and from which on the segment is worth nothing."""
+    """A reason, from which value on it counts, and from which on it counts in full."""
 
     code: str
     value: float
@@ -47,8 +48,10 @@ class _Fault:
 
     @property
     def factor(self) -> float:
-        """1 up to ``fine``, 0 from ``hopeless`` on, linear between."""
-        return min(1.0, max(0.0, (self.hopeless - self.value) / (self.hopeless - self.fine)))
+        """1 up to ``fine``, falling in a line; never 0, so that poor speech can be compared."""
+        return min(
+            1.0, max(_LEAST_FACTOR, (self.hopeless - self.value) / (self.hopeless - self.fine))
+        )
 
 
 def measure_segment(waveform: Waveform, text: str, characters_per_second: float) -> SegmentMeasures:
@@ -93,7 +96,7 @@ def find_faults(measures: SegmentMeasures) -> tuple[tuple[str, ...], float]:
         return ("silent",), 0.0
     faults = _faults(measures, measures.level_dbfs)
     reasons = tuple(fault.code for fault in faults if fault.factor < 0.5)
-    return reasons, round(math.prod(fault.factor for fault in faults), 3)
+    return reasons, round(math.prod(fault.factor for fault in faults), 4)
 
 
 def expected_speech_s(text: str, characters_per_second: float) -> float:

@@ -73,17 +73,14 @@ def build_cues(text: str, words: Sequence[TimedWord], markup: Markup = Markup.PL
     cues: list[Cue] = []
     held: list[_Shown] = []
     for shown in _iter_shown(text, words):
-        if held and not _fits([*held, shown]):
+        if held and _ends_before(held, shown):
+            cues.append(_cue(held))
+            held = []
+        while held and not _fits([*held, shown]):
             cut = _best_cut(held)
             cues.append(_cue(held[:cut]))
             held = held[cut:]
-            if held and not _fits([*held, shown]):
-                cues.append(_cue(held))
-                held = []
         held.append(shown)
-        if shown.ends_sentence and _duration_s(held) >= SHORTEST_S:
-            cues.append(_cue(held))
-            held = []
     if held:
         cues.append(_cue(held))
     return _timed(cues)
@@ -203,6 +200,11 @@ def _cut_to_columns(text: str, limit: int) -> list[str]:
         parts[-1] += character
         used += width
     return [part.strip() for part in parts if part.strip()]
+
+
+def _ends_before(held: Sequence[_Shown], shown: _Shown) -> bool:
+    """Whether a sentence ended that can be read until the next one begins."""
+    return held[-1].ends_sentence and shown.word.start_s - held[0].word.start_s >= SHORTEST_S
 
 
 def _fits(shown: Sequence[_Shown]) -> bool:
