@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mynah.audio.waveform import Waveform
-from mynah.engines.base import EngineInfo, Profile, SynthesisSettings
+from mynah.engines.base import EngineInfo, Profile, SpeechBlock, SynthesisSettings
 
 COMPUTE_PER_AUDIO = 0.2
 SAMPLE_RATE = 24_000
@@ -49,14 +49,14 @@ class SimulatedEngine:
 
     def synthesize(
         self, text: str, profile: Profile, settings: SynthesisSettings
-    ) -> Iterator[Waveform]:
+    ) -> Iterator[SpeechBlock]:
         """Wait and hum, a second at a time."""
         rest_s = len(text) / INFO.characters_per_second / settings.rate
         while rest_s > 0:
             length_s = min(BLOCK_S, rest_s)
             rest_s -= length_s
             time.sleep(length_s * COMPUTE_PER_AUDIO)
-            yield _hum(length_s)
+            yield SpeechBlock(_hum(length_s))
 
     def close(self) -> None:
         """There is nothing to free."""

@@ -7,6 +7,7 @@ else where it is full.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,9 @@ _MARKS = {
     Markup.BRACKETS: re.compile(r"\[(?:pause|break)\b[^\[\]]*\]", re.IGNORECASE),
     Markup.SSML: re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL),
 }
-_HIDDEN = "\0"  # stands for each character of a mark, so that positions stay
+_ENTITY = re.compile(r"&(?:\w+|#\d+|#x[0-9a-fA-F]+);")
+# So that positions stay: one stands for each character of a mark, one fills up an entity.
+_HIDDEN, _FILLER = "\0", "\1"
 _BETWEEN = re.compile(r"[\s\0]+")
 _CLOSING = frozenset(".,;:!?…)]}”’»。、，！？；：")
 
@@ -69,7 +72,7 @@ def build_cues(text: str, words: Sequence[TimedWord], markup: Markup = Markup.PL
     What stands between two words (punctuation, quotation marks) is shown with the nearer one,
     marks of the text's ``markup`` are not shown.
     """
-    text = _MARKS[markup].sub(lambda mark: _HIDDEN * len(mark.group()), text)
+    text = _without_marks(text, markup)
     cues: list[Cue] = []
     held: list[_Shown] = []
     for shown in _iter_shown(text, words):
@@ -84,6 +87,12 @@ def build_cues(text: str, words: Sequence[TimedWord], markup: Markup = Markup.PL
     if held:
         cues.append(_cue(held))
     return _timed(cues)
+
+
+def show_words(text: str, words: Sequence[TimedWord], markup: Markup = Markup.PLAIN) -> list[str]:
+    """Each word as it is shown, without marks of the text's ``markup``."""
+    plain = _without_marks(text, markup)
+    return [_one_line(_visible(plain[word.start : word.end])) for word in words]
 
 
 def to_srt(cues: Sequence[Cue]) -> str:
@@ -150,8 +159,22 @@ def _opening(gap: str) -> str:
     return gap[start:]
 
 
+def _without_marks(text: str, markup: Markup) -> str:
+    """``text``, of the same length, with marks hidden and entities as what they stand for."""
+    hidden = _MARKS[markup].sub(lambda mark: _HIDDEN * len(mark.group()), text)
+    return _ENTITY.sub(_resolve, hidden) if markup is Markup.SSML else hidden
+
+
+def _resolve(entity: re.Match[str]) -> str:
+    character = html.unescape(entity.group())
+    return (character if len(character) == 1 else entity.group()).ljust(
+        len(entity.group()), _FILLER
+    )
+
+
 def _visible(text: str) -> str:
     """``text`` without hidden marks: they part words as a space does, but not punctuation."""
+    text = text.replace(_FILLER, "")
 
     def shown(between: re.Match[str]) -> str:
         if _HIDDEN not in between.group():

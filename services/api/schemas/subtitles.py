@@ -108,11 +108,11 @@ def show_subtitles(subtitles: Subtitles) -> dict[str, Any]:
             {
                 "start_s": round(word.start_s, 3),
                 "end_s": round(word.end_s, 3),
-                "text": subtitles.text[word.start : word.end],
+                "text": shown,
                 "source_start": word.start,
                 "source_end": word.end,
             }
-            for word in subtitles.words
+            for word, shown in subtitles.words
         ],
     }
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from mynah.contracts.speech import Markup, SpeechRequest, SpokenWord
+from mynah.contracts.speech import SpeechRequest, SpokenWord
 from mynah.contracts.states import JobState
 from mynah.db.models import Job, Piece
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, NotFound
-from mynah.text.subtitles import Cue, TimedWord, build_cues
+from mynah.text.subtitles import Cue, TimedWord, build_cues, show_words
 from services.api.use_cases.speech import find_speech_job
 
 
 @dataclass(frozen=True, slots=True)
 class Subtitles:
-    """A job, the text that was spoken, its cues and words in seconds of the file."""
+    """A job, its cues, and its words in seconds of the file with each as it is shown."""
 
     job: Job
-    text: str
     cues: list[Cue]
-    words: list[TimedWord]
+    words: list[tuple[TimedWord, str]]
 
 
 def subtitles_of(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Subtitles:
@@ -38,10 +36,9 @@ def subtitles_of(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Subtitles:
         raise Conflict(f"The job is {job.state}; it has no subtitles.", code="job_not_completed")
     request = SpeechRequest.model_validate(job.request)
     words = _timed_words((job.result or {}).get("spans"), uow.pieces.of_job(job.id))
+    shown = show_words(request.text, words, request.markup)
     cues = build_cues(request.text, words, request.markup)
-    if request.markup is Markup.SSML:
-        cues = [replace(cue, lines=tuple(map(html.unescape, cue.lines))) for cue in cues]
-    return Subtitles(job, request.text, cues, words)
+    return Subtitles(job, cues, list(zip(words, shown, strict=True)))
 
 
 def _timed_words(

@@ -168,3 +168,8 @@ def test_the_jobs_score_falls_with_its_worst_piece() -> None:
     assert good == job_quality([], file, 140, PACE) == 1.0
     assert 0.6 < job_quality([*[report(1.0)] * 9, report(0.0)], file, 140, PACE) < 0.7
     assert job_quality([report(0.2)], file, 140, PACE) == pytest.approx(0.2)
+    slow = SpeechMeasures(40.0, -18.0, -3.0, 0.0, 0.7)  # a bedtime story, mostly pauses
+    assert job_quality([report(1.0)], slow, 140, PACE) == 1.0
+    assert job_quality([], slow, 140, PACE) < 0.5
+    quiet = SpeechMeasures(10.0, -38.0, -20.0, 0.0, 0.2)
+    assert job_quality([report(1.0)], quiet, 140, PACE) < 0.2

@@ -19,6 +19,7 @@ from mynah.text.subtitles import (
     TimedWord,
     build_cues,
     columns,
+    show_words,
     to_srt,
     to_vtt,
 )
@@ -112,6 +113,19 @@ def test_marks_of_the_markup_are_not_shown_but_part_words() -> None:
     ]
     assert lines_of(build_cues(text, found, Markup.BRACKETS)) == ["Wait here [2], then go."]
     assert "[pause 1.5s]" in lines_of(build_cues(text, found))[0]
+
+
+def test_entities_are_shown_as_what_they_stand_for() -> None:
+    ssml = "<p>She said: &quot;Tom &amp; Jerry&quot; &unknown; &#8212; <b>Bye</b>.</p>"
+    words = [
+        TimedWord(number * 0.3, number * 0.3 + 0.2, ssml.index(word), ssml.index(word) + len(word))
+        for number, word in enumerate(("She", "said", "Tom", "&amp;", "Jerry", "Bye</b>."))
+    ]
+    assert " ".join(lines_of(build_cues(ssml, words, Markup.SSML))) == (
+        'She said: "Tom & Jerry" &unknown; — Bye.'
+    )
+    assert show_words(ssml, words, Markup.SSML) == ["She", "said", "Tom", "&", "Jerry", "Bye."]
+    assert show_words(ssml, words)[3] == "&amp;"
 
 
 def test_srt_and_vtt_are_written_as_players_read_them() -> None:
