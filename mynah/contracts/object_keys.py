@@ -1,8 +1,8 @@
 """Every object key, built here and nowhere else (bucket ``audio``).
 
-``voices/{language}/[kids/]…`` and ``stories/{language}/{user|app}/…`` are what people keep;
-``uploads/…`` the untouched originals; ``work/{job_id}/…`` is swept when its job ends, and
-``audio/…``, what the audio service made, after its retention.
+``voices/{language}/[kids/]…`` and ``stories/{language}/{user|app}/…`` are what people keep,
+``batches/…`` archives of it; ``uploads/…`` the untouched originals; ``work/{job_id}/…`` is swept
+when its job ends, and ``audio/…``, what the audio service made, after its retention.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ def rendition(
 ) -> str:
     """The finished speech of a job in another format."""
     return f"stories/{_checked(language)}/{origin}/{job_id}.{rendition_id}.{extension}"
+
+
+def batch_archive(job_id: UUID, origin: Origin) -> str:
+    """The zip with all speech of a batch."""
+    return f"batches/{origin}/{job_id}.zip"
 
 
 def upload(user_id: UUID, sample_id: UUID) -> str:

@@ -70,6 +70,7 @@ MEASURE_AUDIO = TaskContract("audio.measure", "audio", StepPayload, 900)
 ENHANCE_AUDIO = TaskContract("audio.enhance", "audio", StepPayload, 900)
 CONVERT_AUDIO = TaskContract("audio.convert", "audio", StepPayload, 900)
 BUNDLE_AUDIO = TaskContract("audio.bundle", "audio", StepPayload, 900)
+PACK_BATCH = TaskContract("audio.pack_batch", "audio", StepPayload, 1800)
 
 # Periodic work
 SWEEP = TaskContract("maintenance.sweep", "maintenance", NoPayload, 60, expires_s=10)
@@ -87,6 +88,7 @@ STEP_CONTRACTS: tuple[TaskContract[StepPayload], ...] = (
     ENHANCE_AUDIO,
     CONVERT_AUDIO,
     BUNDLE_AUDIO,
+    PACK_BATCH,
 )
 PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, EXPIRE)
 

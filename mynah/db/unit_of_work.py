@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 import structlog
 from sqlalchemy import text
@@ -15,6 +17,7 @@ from mynah.db.connection import translated_errors
 from mynah.db.models import Job, Step
 from mynah.db.repositories.accounts import ApiKeyRepository, RefreshTokenRepository, UserRepository
 from mynah.db.repositories.analytics import AnalyticsRepository
+from mynah.db.repositories.batches import BatchRepository
 from mynah.db.repositories.dictionaries import DictionaryRepository
 from mynah.db.repositories.fair_claims import FairClaims
 from mynah.db.repositories.jobs import JobRepository
@@ -39,6 +42,7 @@ class UnitOfWork:
         self._session_factory = session_factory
         self._sender = sender
         self._outbox: list[tuple[str, StepPayload, str]] = []
+        self._last: list[tuple[UUID, Callable[[], None]]] = []
 
     def __enter__(self) -> Self:
         self.session = self._session_factory()
@@ -49,6 +53,7 @@ class UnitOfWork:
         self.voices = VoiceRepository(self.session)
         self.dictionaries = DictionaryRepository(self.session)
         self.jobs = JobRepository(self.session)
+        self.batches = BatchRepository(self.session)
         self.steps = StepRepository(self.session)
         self.claims = FairClaims(self.session)
         self.pieces = PieceRepository(self.session)
@@ -80,9 +85,30 @@ class UnitOfWork:
         payload = StepPayload(step_id=step.id, job_id=job.id, request_id=job.request_id)
         self._outbox.append((step.task, payload, step.queue))
 
+    def before_commit(self, row_id: UUID, work: Callable[[], None]) -> None:
+        """Have work on a row that many transactions share done last, in the order of the ids.
+
+        Its lock is held shortly then, and nobody waits for another row while holding it.
+        """
+        self._last.append((row_id, work))
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Undo what the block wrote and queued when it raises; the transaction goes on."""
+        queued = len(self._outbox)
+        try:
+            with self.session.begin_nested():
+                yield
+        except BaseException:
+            del self._outbox[queued:]
+            raise
+
     def commit(self) -> None:
         """Commit, then send."""
         with translated_errors():
+            for _, work in sorted(self._last, key=lambda entry: entry[0]):
+                work()
+            self._last.clear()
             self.session.commit()
         outbox, self._outbox = self._outbox, []
         for task, payload, queue in outbox:

@@ -6,6 +6,7 @@ Every function works inside the caller's transaction, with the job's row locked.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from mynah.contracts.states import OPEN_JOB_STATES, JobState, StepState
@@ -29,7 +30,7 @@ def finish_step(uow: UnitOfWork, job: Job, step: Step, token: UUID) -> bool:
     job.work_done += step.weight
     job.progress = round(min(job.work_done / max(job.work_total, step.weight), 1.0), 4)
     if job.steps_done == job.steps_total:
-        _end(job, JobState.COMPLETED)
+        _end(uow, job, JobState.COMPLETED)
         return True
     following = uow.steps.next_open(job.id, step.stage)
     if following is None:
@@ -79,12 +80,20 @@ def cancel_job(uow: UnitOfWork, job: Job) -> None:
 
 
 def _stop(uow: UnitOfWork, job: Job, state: JobState) -> None:
-    _end(job, state)
+    _end(uow, job, state)
     uow.steps.cancel_all(job.id)
     if job.characters and job.usage_period:
         uow.usage.give_back(job.user_id, job.usage_period, job.characters)
 
 
-def _end(job: Job, state: JobState) -> None:
+def _end(uow: UnitOfWork, job: Job, state: JobState) -> None:
     job.state = state
     job.ended_at = utc_now()
+    if job.parent_id is not None:
+        uow.before_commit(job.parent_id, partial(_count_ended_child, uow, job.parent_id))
+
+
+def _count_ended_child(uow: UnitOfWork, parent_id: UUID) -> None:
+    """A batch goes on when its last item has ended, however it did."""
+    if uow.batches.child_ended(parent_id) == 0:
+        release_stage(uow, uow.jobs.by_id(parent_id), 0)

@@ -11,6 +11,7 @@ from mynah.contracts.tasks import (
     CONVERT_AUDIO,
     ENHANCE_AUDIO,
     MEASURE_AUDIO,
+    PACK_BATCH,
     PREPARE_VOICE,
     PUBLISH_VOICE,
     RENDER,
@@ -19,6 +20,7 @@ from mynah.contracts.tasks import (
 from mynah.messaging.consumer import implements
 from services.audio_proc.app import app, context
 from services.audio_proc.audio_items import process_item
+from services.audio_proc.batch_archive import pack_batch
 from services.audio_proc.bundle import bundle_job
 from services.audio_proc.renditions import render
 from services.audio_proc.sample_analysis import analyze_sample
@@ -54,6 +56,12 @@ def assemble(payload: StepPayload) -> None:
 def make_rendition(payload: StepPayload) -> None:
     """Make a finished job's output in another format."""
     context().runner.run(payload, partial(render, context()))
+
+
+@implements(app, PACK_BATCH)
+def pack(payload: StepPayload) -> None:
+    """Put the speech of a batch into one zip."""
+    context().runner.run(payload, partial(pack_batch, context()))
 
 
 @implements(app, MEASURE_AUDIO)

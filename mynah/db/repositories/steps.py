@@ -187,6 +187,15 @@ class StepRepository:
         return bool(self._session.scalar(text("SELECT pg_try_advisory_xact_lock(727102)")))
 
 
+@dataclass(frozen=True, slots=True)
+class SpokenPiece:
+    """Where the segment of a piece lies, None until it is spoken, and the pause after it."""
+
+    ordinal: int
+    segment_key: str | None
+    pause_after_ms: int
+
+
 class PieceRepository:
     """The pieces of speech jobs."""
 
@@ -206,6 +215,20 @@ class PieceRepository:
         return self._session.scalars(
             select(Piece).where(Piece.job_id == job_id).order_by(Piece.ordinal)
         ).all()
+
+    def count(self, job_id: UUID) -> int:
+        """How many pieces a job has."""
+        return self._session.scalar(select(func.count()).where(Piece.job_id == job_id)) or 0
+
+    def after(self, job_id: UUID, ordinal: int, limit: int) -> list[SpokenPiece]:
+        """The next pieces of a job in order, spoken or not, without their texts."""
+        rows = self._session.execute(
+            select(Piece.ordinal, Piece.segment_key, Piece.pause_after_ms)
+            .where(Piece.job_id == job_id, Piece.ordinal > ordinal)
+            .order_by(Piece.ordinal)
+            .limit(limit)
+        )
+        return [SpokenPiece(*row) for row in rows]
 
     def synthesis_s(self, job_id: UUID) -> float:
         """The engine's time for all pieces of a job, in seconds."""

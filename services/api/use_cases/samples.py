@@ -11,7 +11,7 @@ from uuid import UUID
 
 from mynah.contracts.object_keys import upload
 from mynah.contracts.speech import AnalysisRequest
-from mynah.contracts.states import OPEN_JOB_STATES, JobKind, SampleState
+from mynah.contracts.states import JobKind, SampleState
 from mynah.contracts.tasks import ANALYZE_SAMPLE
 from mynah.db.ids import new_id
 from mynah.db.models import Job, Sample
@@ -132,9 +132,7 @@ def delete_sample(uow: UnitOfWork, store: ObjectStore, user_id: UUID, sample_id:
     """
     sample = find_sample(uow, user_id, sample_id)
     for job in uow.jobs.open_of_sample(sample_id):
-        locked = uow.jobs.locked(job.id)
-        if locked is not None and locked.state in OPEN_JOB_STATES:
-            cancel_job(uow, locked)
+        cancel_job(uow, job)
     store.delete(sample.object_key)
     uow.samples.delete(sample)
 

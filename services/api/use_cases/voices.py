@@ -178,9 +178,7 @@ def delete_voice(uow: UnitOfWork, store: ObjectStore, user_id: UUID, voice_id: U
     voice = owned_voice(uow, user_id, voice_id)
     deleted = NotFound("The voice was deleted.", code="voice_deleted")
     for job in uow.jobs.open_of_voice(voice_id):
-        locked = uow.jobs.locked(job.id)
-        if locked is not None:
-            fail_job(uow, locked, deleted)
+        fail_job(uow, job, deleted)
     for key in voice_object_keys(voice):
         store.delete(key)
     if voice.job_id is not None:
