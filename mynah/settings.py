@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     max_text_characters: int = Field(100_000, ge=1)
     max_sync_characters: int = Field(2_000, ge=1)
     sync_timeout_s: float = Field(60.0, gt=0)
+    max_batch_characters: int = Field(1_000_000, ge=1, description="of all items together")
+    max_batch_bytes: int = Field(16 * MiB, ge=1, description="of the request")
     release_window: int = Field(32, ge=1, description="pieces of one job in the queue at a time")
     loudness_lufs: float = Field(-18.0, ge=-40, le=-8)
     speech_attempts: int = Field(
@@ -91,6 +93,12 @@ class Settings(BaseSettings):
     # Gateway
     public_url: str = "http://127.0.0.1:8000"
     trusted_proxies: int = Field(0, ge=0, le=10, description="whose X-Forwarded-For is believed")
+    max_streams: int = Field(48, ge=1, description="listeners of one process, a thread each")
+    max_streams_per_user: int = Field(12, ge=1, description="of one process")
+    stream_heartbeat_s: float = Field(10.0, gt=0, description="silence that events may have")
+    stream_stall_timeout_s: float = Field(
+        300.0, gt=0, description="a listener who takes nothing for so long is cut off"
+    )
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Settings:

@@ -100,7 +100,7 @@ def convert_audio_file_to_mp3(
         if isinstance(source, bytes)
         else source
     )
-    return encode_mp3(_decode_blocks(stream), bitrate_kbps, tags=tags)
+    return encode_mp3(decode_blocks(stream), bitrate_kbps, tags=tags)
 
 
 def stitch_mp3_chunks(
@@ -118,10 +118,23 @@ def stitch_mp3_chunks(
     return encode_mp3(_joined_blocks(chunks), bitrate_kbps, tags=tags)
 
 
+def decode_blocks(stream: BinaryIO) -> Iterator[Waveform]:
+    """The first audio track of a file of ours, decoded in blocks, encoder padding cut.
+
+    Raises InvalidAudio when it does not decode.
+    """
+    try:
+        with av.open(stream, mode="r", options=_NO_OTHER_FILES) as container:
+            for block in iter_blocks(container.decode(audio=0)):
+                yield block.to_waveform()
+    except (av.FFmpegError, IndexError) as error:
+        raise InvalidAudio("The audio does not decode.", code="corrupt_audio") from error
+
+
 def _joined_blocks(chunks: Iterable[bytes]) -> Iterator[Waveform]:
     first: Waveform | None = None
     for chunk in chunks:
-        for block in _decode_blocks(io.BytesIO(chunk)):
+        for block in decode_blocks(io.BytesIO(chunk)):
             first = first or block
             aligned = block
             if block.channels != first.channels:
@@ -135,16 +148,6 @@ def _with_channels(block: Waveform, channels: int) -> Waveform:
     if channels == 1:
         return mono
     return Waveform(np.repeat(mono.samples[None], channels, axis=0), mono.sample_rate)
-
-
-def _decode_blocks(stream: BinaryIO) -> Iterator[Waveform]:
-    """The first audio track of a file, decoded in blocks."""
-    try:
-        with av.open(stream, mode="r", options=_NO_OTHER_FILES) as container:
-            for block in iter_blocks(container.decode(audio=0)):
-                yield block.to_waveform()
-    except (av.FFmpegError, IndexError) as error:
-        raise InvalidAudio("The audio does not decode.", code="corrupt_audio") from error
 
 
 def _to_array(tensor: Any) -> Any:

@@ -29,6 +29,7 @@ HTTP_REQUESTS = Counter(
 HTTP_SECONDS = Histogram(
     "mynah_http_request_seconds", "Time to answer.", ["method", "route"], buckets=_HTTP_BUCKETS
 )
+STREAMS = Gauge("mynah_streams", "Listeners to events and to speech.", multiprocess_mode="livesum")
 UPLOAD_BYTES = Counter("mynah_upload_bytes_total", "Bytes of uploaded recordings and bundles.")
 STEPS = Counter("mynah_steps_total", "Steps that ended in a worker.", ["task", "outcome"])
 SYNTHESIS_SECONDS = Histogram(

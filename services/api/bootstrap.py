@@ -15,6 +15,8 @@ from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
+from services.api.live.slots import StreamSlots
+from services.api.live.watching import JobWatcher
 
 EXTENSION = "mynah"
 
@@ -28,6 +30,8 @@ class Container:
     store: ObjectStore
     broker: Broker
     presence: Presence
+    watcher: JobWatcher
+    slots: StreamSlots
 
     def ping_database(self) -> None:
         """Raises DatabaseUnavailable when the database does not answer."""
@@ -41,12 +45,18 @@ def build_container(settings: Settings) -> Container:
         raise ValueError("MYNAH_JWT_SECRET must be set to at least 32 characters")
     session_factory = make_session_factory(connect(settings))
     sender = CelerySender(make_app("api", settings))
+
+    def new_uow() -> UnitOfWork:
+        return UnitOfWork(session_factory, sender)
+
     return Container(
         settings=settings,
-        new_uow=lambda: UnitOfWork(session_factory, sender),
+        new_uow=new_uow,
         store=open_store(settings),
         broker=Broker(settings),
         presence=Presence(settings),
+        watcher=JobWatcher(new_uow),
+        slots=StreamSlots(settings.max_streams, settings.max_streams_per_user),
     )
 
 

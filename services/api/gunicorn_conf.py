@@ -24,10 +24,13 @@ class GatewayLogger(Logger):  # type: ignore[misc]
         self.error_log.propagate = True
 
 
+#: For what is answered at once; listeners, who stay for minutes, never take these.
+REQUEST_THREADS = 16
+
 worker_class = "gthread"
 logger_class = GatewayLogger
 workers = 2
-threads = 8
+threads = REQUEST_THREADS + load_settings().max_streams
 graceful_timeout = 5
 keepalive = 15
 # Heartbeat files on a disk can block a worker; in memory they cannot.

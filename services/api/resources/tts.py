@@ -62,6 +62,7 @@ class Jobs(MethodView):
                 state=query.get("status"),
                 cursor=query.get("cursor"),
                 limit=query["limit"],
+                parent_id=query.get("batch_id"),
             )
         return {
             "items": [schemas.show_job(job) for job in page.items],

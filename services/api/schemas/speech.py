@@ -23,7 +23,9 @@ from mynah.contracts.speech import (
     VoiceSettings,
 )
 from mynah.contracts.states import JobState
+from mynah.db.clock import utc_now
 from mynah.db.models import Job
+from mynah.jobs.progress import audio_done_of, eta_of
 from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
 from services.api.use_cases.dictionaries import DictionaryChoice
 from services.api.use_cases.savings import saved_share, saved_share_pcm
@@ -171,7 +173,12 @@ class SpeechJobSchema(Schema):
     title = fields.String(allow_none=True)
     language = fields.String()
     status = fields.Enum(JobState, by_value=True, required=True)
-    progress = fields.Float(metadata={"description": "0-1"})
+    progress = fields.Float(metadata={"description": "0-1, by audio made"})
+    eta_s = fields.Float(
+        allow_none=True, metadata={"description": "seconds to the end; null while nobody knows"}
+    )
+    audio_done_s = fields.Float(metadata={"description": "seconds of audio made so far"})
+    batch_id = fields.UUID(allow_none=True, metadata={"description": "the batch it belongs to"})
     output_format = fields.String()
     bitrate_kbps = fields.Integer()
     voice_settings = fields.Nested(VoiceSettingsSchema)
@@ -210,6 +217,9 @@ class JobQuerySchema(PageQuerySchema):
     """A page of jobs."""
 
     status = fields.Enum(JobState, by_value=True)
+    batch_id = fields.UUID(
+        metadata={"description": "items of this batch; without it, jobs that belong to none"}
+    )
 
 
 class DownloadQuerySchema(RequestSchema):
@@ -234,6 +244,9 @@ def show_job(job: Job) -> dict[str, Any]:
         "language": request["language"],
         "status": JobState(job.state),
         "progress": job.progress,
+        "eta_s": eta_of(job, utc_now()),
+        "audio_done_s": audio_done_of(job),
+        "batch_id": job.parent_id,
         "output_format": job.output_format,
         "bitrate_kbps": request["bitrate_kbps"],
         "voice_settings": request["voice_settings"],

@@ -1,0 +1,5 @@
+"""Listeners who stay: events of a job, and its speech while it is made.
+
+Each takes a thread of the gateway, so they are few by rule (``slots``), wait together on one
+thread that asks the database (``watching``), and are noticed when they leave (``connection``).
+"""

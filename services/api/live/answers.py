@@ -1,0 +1,51 @@
+"""The answer that goes on: it takes a slot, and gives it back however it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+import structlog
+from flask import Response, request
+
+from services.api.auth.caller import current_caller
+from services.api.bootstrap import Container
+from services.api.live.connection import Connection, StreamCut
+
+log = structlog.get_logger(__name__)
+
+
+def listener_connection(container: Container) -> Connection:
+    """The connection of this request, cut when its listener takes nothing for too long."""
+    return Connection(request.environ, container.settings.stream_stall_timeout_s)
+
+
+def answer_stream(
+    container: Container, job_id: UUID, body: Iterator[bytes], content_type: str
+) -> Response:
+    """Answer with ``body`` as it comes. Raises TooManyRequests or Unavailable without a slot."""
+    if request.method == "HEAD":  # nothing is sent, so nothing would tell its end
+        return Response((), content_type=content_type)
+    give_back = container.slots.take(current_caller().user_id)
+    response = Response(_told(body, job_id), content_type=content_type)
+    response.call_on_close(give_back)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would collect the answer
+    return response
+
+
+def _told(body: Iterator[bytes], job_id: UUID) -> Iterator[bytes]:
+    """``body``, with a line in the log at its end."""
+    started, sent, reason = time.monotonic(), 0, "listener left"
+    try:
+        for chunk in body:
+            yield chunk
+            sent += len(chunk)
+        reason = "end"
+    except StreamCut as cut:
+        reason = str(cut.strerror)
+        raise
+    finally:
+        seconds = round(time.monotonic() - started, 3)
+        log.info("stream_ended", job_id=str(job_id), reason=reason, bytes=sent, duration_s=seconds)

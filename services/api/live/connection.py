@@ -1,0 +1,42 @@
+"""The connection of a listener: whether it is still there, and what ends it."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+
+class StreamCut(ConnectionResetError):
+    """Ends an answer that has begun and cannot be finished.
+
+    The server closes the connection without the last chunk, so that the listener knows that
+    something is missing; an orderly end would look like the end of the speech.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.ECONNRESET, reason)
+
+
+class Connection:
+    """The socket behind a request. Without one (another server, a test) nobody ever leaves."""
+
+    def __init__(self, environ: Mapping[str, Any], stall_timeout_s: float) -> None:
+        self._socket: socket.socket | None = environ.get("gunicorn.socket")
+        if self._socket is not None:
+            # For a listener who stops reading: sending would wait for ever.
+            self._socket.settimeout(stall_timeout_s)
+
+    def is_gone(self) -> bool:
+        """Whether the other side has closed. While nothing is sent, nothing else would tell."""
+        if self._socket is None or isinstance(self._socket, ssl.SSLSocket):
+            return False
+        try:
+            poller = select.poll()
+            poller.register(self._socket, select.POLLIN)
+            return bool(poller.poll(0)) and self._socket.recv(1, socket.MSG_PEEK) == b""
+        except OSError:  # reset by the other side
+            return True

@@ -1,0 +1,186 @@
+"""A job's speech for one listener, in order and without gaps, while it is still being made.
+
+Segments are joined as the finished file's are, by an encoder of the listener's own. They are
+removed a while after the job's end; whoever listens more slowly goes on from the finished file,
+at the sample at which the segments ended.
+
+This module brings numpy, scipy and the encoder: the gateway imports it with the first listener.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from mynah.audio.conversions import decode_blocks
+from mynah.audio.flac import decode_flac
+from mynah.audio.joining import SegmentJoiner
+from mynah.audio.loudness import SegmentLeveller
+from mynah.audio.mp3 import Mp3Encoder
+from mynah.audio.resample import StreamResampler, resample
+from mynah.audio.wav import wav_header
+from mynah.audio.waveform import Waveform
+from mynah.contracts.states import JobState
+from mynah.db.repositories.jobs import JobFigures
+from mynah.db.repositories.steps import SpokenPiece
+from mynah.db.unit_of_work import UnitOfWorkFactory
+from mynah.errors import MynahError, NotFound
+from mynah.storage.base import ObjectStore
+from services.api.live.connection import Connection, StreamCut
+from services.api.live.watching import JobWatcher
+
+LOOK_FOR_LEAVERS_S = 0.5
+CHUNK_S = 1.0
+
+
+class StreamEncoder(Protocol):
+    """Turns blocks of one stream into bytes."""
+
+    def encode(self, block: Waveform) -> bytes:
+        """The bytes that this block completes, perhaps none."""
+        ...
+
+    def flush(self) -> bytes:
+        """The last bytes."""
+        ...
+
+
+class PcmStream:
+    """16-bit little-endian samples, behind a WAV header of open length where one is wanted."""
+
+    def __init__(self, sample_rate: int, *, with_header: bool) -> None:
+        self._start = wav_header(sample_rate, 1, None) if with_header else b""
+
+    def encode(self, block: Waveform) -> bytes:
+        """See StreamEncoder."""
+        start, self._start = self._start, b""
+        return start + block.to_pcm16()
+
+    def flush(self) -> bytes:
+        """See StreamEncoder."""
+        return b""
+
+
+def open_encoder(fmt: str, sample_rate: int, bitrate_kbps: int) -> StreamEncoder:
+    """An encoder for "mp3", "wav" or "pcm", mono."""
+    if fmt == "mp3":
+        return Mp3Encoder(sample_rate, bitrate_kbps=bitrate_kbps)
+    return PcmStream(sample_rate, with_header=fmt == "wav")
+
+
+class StoryAssembler:
+    """Makes the story's stream of its segments, as the assembly of the finished file does."""
+
+    def __init__(self, loudness_lufs: float) -> None:
+        self._leveller = SegmentLeveller(loudness_lufs)
+        self._joiner = SegmentJoiner()
+
+    def add(self, segment: Waveform, pause_after_ms: int) -> Waveform:
+        """The stream's next samples."""
+        return self._joiner.join(self._leveller.level(segment.to_mono()), pause_after_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class StorySource:
+    """Where one listener's story comes from. ``sample_rate`` is that of the stream."""
+
+    new_uow: UnitOfWorkFactory
+    store: ObjectStore
+    watcher: JobWatcher
+    connection: Connection
+    job_id: UUID
+    pieces_total: int
+    sample_rate: int
+    loudness_lufs: float
+
+    def stream(self, encoder: StreamEncoder, *, is_finished: bool) -> Iterator[bytes]:
+        """The encoded story, from the finished file or as it comes.
+
+        Raises StreamCut when the job fails, is cancelled or loses its audio on the way, and when
+        the listener leaves.
+        """
+        blocks = self.finished(0) if is_finished else self.blocks()
+        try:
+            for block in blocks:
+                for part in split_block(block):
+                    if data := encoder.encode(part):
+                        yield data
+            if rest := encoder.flush():
+                yield rest
+        except MynahError as error:
+            raise StreamCut(error.code) from error
+
+    def blocks(self) -> Iterator[Waveform]:
+        """The story piece by piece as they are spoken, then what the finished file has more."""
+        assembler = StoryAssembler(self.loudness_lufs)
+        frames = 0
+        for piece in self._pieces():
+            try:
+                segment = decode_flac(self.store.get(str(piece.segment_key)))
+            except NotFound:
+                yield from self.finished(frames)
+                return
+            block = resample(assembler.add(segment, piece.pause_after_ms), self.sample_rate)
+            frames += block.frames
+            yield block
+
+    def finished(self, skip_frames: int) -> Iterator[Waveform]:
+        """The finished file from a frame of the stream on. Raises NotFound once it is removed."""
+        with self.new_uow() as uow:
+            key = uow.jobs.by_id(self.job_id).output_key
+        if key is None:
+            raise NotFound("The output is gone.", code="output_expired")
+        with tempfile.TemporaryFile() as file:
+            for chunk in self.store.iter_range(key, 0, self.store.stat(key).size_bytes):
+                file.write(chunk)
+            file.seek(0)
+            for block in self._resampled(decode_blocks(file)):
+                skipped = min(skip_frames, block.frames)
+                skip_frames -= skipped
+                yield Waveform(block.samples[skipped:], block.sample_rate)
+
+    def _resampled(self, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
+        resampler: StreamResampler | None = None
+        for block in blocks:
+            mono = block.to_mono()
+            if mono.sample_rate == self.sample_rate:
+                yield mono
+                continue
+            resampler = resampler or StreamResampler(mono.sample_rate, self.sample_rate)
+            yield resampler.process(mono)
+        if resampler is not None:
+            yield resampler.flush()
+
+    def _pieces(self) -> Iterator[SpokenPiece]:
+        """The pieces in order, each once it is spoken; asks again after a change only."""
+        ordinal, left, is_due = -1, self.pieces_total, True
+        with self.watcher.watching(self.job_id) as watch:
+            while left:
+                piece = self._spoken_after(ordinal) if is_due else None
+                if piece is not None:
+                    yield piece
+                    ordinal, left = piece.ordinal, left - 1
+                figures = watch.next(0.0 if piece else LOOK_FOR_LEAVERS_S)
+                is_due = piece is not None or figures is not None
+                self._ensure_goes_on(figures)
+
+    def _spoken_after(self, ordinal: int) -> SpokenPiece | None:
+        with self.new_uow() as uow:
+            following = uow.pieces.after(self.job_id, ordinal, 1)
+        return following[0] if following and following[0].segment_key is not None else None
+
+    def _ensure_goes_on(self, figures: JobFigures | None) -> None:
+        if figures is not None and figures.state in (JobState.FAILED, JobState.CANCELLED):
+            raise StreamCut(f"job {figures.state}")
+        if self.connection.is_gone():
+            raise StreamCut("listener left")
+
+
+def split_block(block: Waveform) -> Iterator[Waveform]:
+    """A block in parts of a second, so that no part waits for the encoding of the others."""
+    frames = round(block.sample_rate * CHUNK_S)
+    for start in range(0, block.frames, frames):
+        yield Waveform(block.samples[start : start + frames], block.sample_rate)
