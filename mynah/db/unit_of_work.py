@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -91,17 +90,6 @@ class UnitOfWork:
         Its lock is held shortly then, and nobody waits for another row while holding it.
         """
         self._last.append((row_id, work))
-
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Undo what the block wrote and queued when it raises; the transaction goes on."""
-        queued = len(self._outbox)
-        try:
-            with self.session.begin_nested():
-                yield
-        except BaseException:
-            del self._outbox[queued:]
-            raise
 
     def commit(self) -> None:
         """Commit, then send."""

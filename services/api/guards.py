@@ -16,6 +16,7 @@ from services.api.texts import is_unstorable
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_JSON_DEPTH = 32
 MAX_QUERY_BYTES = 8 * 1024
+_BATCH_PATH = "/api/tts/batch"
 
 
 def register_guards(app: Flask) -> None:
@@ -41,7 +42,7 @@ def _check_size() -> None:
     settings = current_container().settings
     is_upload = (request.mimetype or "").startswith("multipart/")
     limit = (
-        max(settings.max_upload_bytes, settings.max_import_bytes) if is_upload else MAX_JSON_BYTES
+        max(settings.max_upload_bytes, settings.max_import_bytes) if is_upload else _json_limit()
     )
     if request.content_length is not None and request.content_length > limit:
         raise PayloadTooLarge(f"The request is larger than {limit} bytes.")
@@ -50,12 +51,18 @@ def _check_size() -> None:
     request.max_content_length = limit + 1
 
 
+def _json_limit() -> int:
+    if request.path == _BATCH_PATH:
+        return current_container().settings.max_batch_bytes
+    return MAX_JSON_BYTES
+
+
 def _check_json() -> None:
     if not request.is_json:
         return
     body = request.get_data(cache=True)
-    if len(body) > MAX_JSON_BYTES:
-        raise PayloadTooLarge(f"The request is larger than {MAX_JSON_BYTES} bytes.")
+    if len(body) > (limit := _json_limit()):
+        raise PayloadTooLarge(f"The request is larger than {limit} bytes.")
     text = _decode(body, "body")
     try:
         document = json.loads(text) if text else None

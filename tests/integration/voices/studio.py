@@ -27,6 +27,7 @@ from mynah.contracts.tasks import (
     CONVERT_AUDIO,
     ENHANCE_AUDIO,
     MEASURE_AUDIO,
+    PACK_BATCH,
     PREPARE_VOICE,
     PUBLISH_VOICE,
     RENDER,
@@ -41,6 +42,7 @@ from mynah.jobs.runner import StepRunner, StepWork
 from mynah.jobs.worker import WorkerContext
 from services.api.bootstrap import Container
 from services.audio_proc.audio_items import process_item
+from services.audio_proc.batch_archive import pack_batch
 from services.audio_proc.bundle import bundle_job
 from services.audio_proc.renditions import render
 from services.audio_proc.sample_analysis import analyze_sample
@@ -204,6 +206,7 @@ def open_studio(
             ENHANCE_AUDIO.name: partial(process_item, worker),
             CONVERT_AUDIO.name: partial(process_item, worker),
             BUNDLE_AUDIO.name: partial(bundle_job, worker),
+            PACK_BATCH.name: partial(pack_batch, worker),
         }
         yield Studio(gateway, gateway.register(), worker, works, speaker.profiles)
         speaker.engines.close()
