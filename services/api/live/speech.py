@@ -21,6 +21,7 @@ from mynah.audio.joining import SegmentJoiner
 from mynah.audio.loudness import SegmentLeveller
 from mynah.audio.mp3 import Mp3Encoder
 from mynah.audio.resample import StreamResampler, resample
+from mynah.audio.tags import SpeechTags, build_id3
 from mynah.audio.wav import wav_header
 from mynah.audio.waveform import Waveform
 from mynah.contracts.states import JobState
@@ -48,27 +49,38 @@ class StreamEncoder(Protocol):
         ...
 
 
-class PcmStream:
-    """16-bit little-endian samples, behind a WAV header of open length where one is wanted."""
-
-    def __init__(self, sample_rate: int, *, with_header: bool) -> None:
-        self._start = wav_header(sample_rate, 1, None) if with_header else b""
+class PcmEncoder:
+    """16-bit little-endian samples as they are."""
 
     def encode(self, block: Waveform) -> bytes:
         """See StreamEncoder."""
-        start, self._start = self._start, b""
-        return start + block.to_pcm16()
+        return block.to_pcm16()
 
     def flush(self) -> bytes:
         """See StreamEncoder."""
         return b""
 
 
-def open_encoder(fmt: str, sample_rate: int, bitrate_kbps: int) -> StreamEncoder:
-    """An encoder for "mp3", "wav" or "pcm", mono."""
-    if fmt == "mp3":
-        return Mp3Encoder(sample_rate, bitrate_kbps=bitrate_kbps)
-    return PcmStream(sample_rate, with_header=fmt == "wav")
+@dataclass(frozen=True, slots=True)
+class StreamForm:
+    """What a listener gets: "mp3", "wav" or "pcm", mono at ``sample_rate``."""
+
+    format: str
+    sample_rate: int
+    bitrate_kbps: int
+    tags: SpeechTags
+
+    def start(self) -> bytes:
+        """What can be sent before any audio is there: a tag, a header of open length."""
+        if self.format == "mp3":
+            return build_id3(self.tags)
+        return wav_header(self.sample_rate, 1, None) if self.format == "wav" else b""
+
+    def encoder(self) -> StreamEncoder:
+        """An encoder for one listener."""
+        if self.format == "mp3":
+            return Mp3Encoder(self.sample_rate, bitrate_kbps=self.bitrate_kbps)
+        return PcmEncoder()
 
 
 class StoryAssembler:
@@ -85,7 +97,7 @@ class StoryAssembler:
 
 @dataclass(frozen=True, slots=True)
 class StorySource:
-    """Where one listener's story comes from. ``sample_rate`` is that of the stream."""
+    """Where one listener's story comes from, and in which form it goes."""
 
     new_uow: UnitOfWorkFactory
     store: ObjectStore
@@ -93,15 +105,19 @@ class StorySource:
     connection: Connection
     job_id: UUID
     pieces_total: int
-    sample_rate: int
+    form: StreamForm
     loudness_lufs: float
 
-    def stream(self, encoder: StreamEncoder, *, is_finished: bool) -> Iterator[bytes]:
+    def stream(self, *, is_finished: bool) -> Iterator[bytes]:
         """The encoded story, from the finished file or as it comes.
+
+        The first item, which may be empty, is there at once: with it the answer begins.
 
         Raises StreamCut when the job fails, is cancelled or loses its audio on the way, and when
         the listener leaves.
         """
+        yield self.form.start()
+        encoder = self.form.encoder()
         blocks = self.finished(0) if is_finished else self.blocks()
         try:
             for block in blocks:
@@ -123,7 +139,7 @@ class StorySource:
             except NotFound:
                 yield from self.finished(frames)
                 return
-            block = resample(assembler.add(segment, piece.pause_after_ms), self.sample_rate)
+            block = resample(assembler.add(segment, piece.pause_after_ms), self.form.sample_rate)
             frames += block.frames
             yield block
 
@@ -146,10 +162,10 @@ class StorySource:
         resampler: StreamResampler | None = None
         for block in blocks:
             mono = block.to_mono()
-            if mono.sample_rate == self.sample_rate:
+            if mono.sample_rate == self.form.sample_rate:
                 yield mono
                 continue
-            resampler = resampler or StreamResampler(mono.sample_rate, self.sample_rate)
+            resampler = resampler or StreamResampler(mono.sample_rate, self.form.sample_rate)
             yield resampler.process(mono)
         if resampler is not None:
             yield resampler.flush()

@@ -69,6 +69,12 @@ class JobWatcher:
         self._added = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def watched(self) -> frozenset[UUID]:
+        """The jobs that somebody watches now."""
+        with self._lock:
+            return frozenset(self._jobs)
+
     @contextmanager
     def watching(self, job_id: UUID) -> Iterator[Watch]:
         """Watch a job while the block runs. Costs no thread and no query of its own."""

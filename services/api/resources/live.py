@@ -110,11 +110,17 @@ def _is_as_wanted(job: Job, query: dict[str, Any]) -> bool:
 
 def _listen(job: Job, query: dict[str, Any], pieces_total: int, *, is_finished: bool) -> Response:
     # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
-    from services.api.live.speech import StorySource, open_encoder  # noqa: PLC0415
+    from mynah.audio.tags import SpeechTags  # noqa: PLC0415
+    from services.api.live.speech import StorySource, StreamForm  # noqa: PLC0415
 
     container = current_container()
     wanted = SpeechRequest.model_validate(job.request)
-    sample_rate = engine_info(wanted.engine).sample_rate
+    form = StreamForm(
+        query["format"],
+        engine_info(wanted.engine).sample_rate,
+        query["bitrate_kbps"] or wanted.bitrate_kbps,
+        SpeechTags(title=wanted.title or "", language=wanted.language),
+    )
     source = StorySource(
         new_uow=container.new_uow,
         store=container.store,
@@ -122,15 +128,13 @@ def _listen(job: Job, query: dict[str, Any], pieces_total: int, *, is_finished: 
         connection=listener_connection(container),
         job_id=job.id,
         pieces_total=pieces_total,
-        sample_rate=sample_rate,
+        form=form,
         loudness_lufs=wanted.loudness_lufs or container.settings.loudness_lufs,
     )
-    fmt = query["format"]
-    encoder = open_encoder(fmt, sample_rate, query["bitrate_kbps"] or wanted.bitrate_kbps)
-    body = source.stream(encoder, is_finished=is_finished)
-    response = answer_stream(container, job.id, body, STREAM_CONTENT_TYPES[fmt])
-    name = speech.output_filename(job).rpartition(".")[0]
-    response.headers["Content-Disposition"] = f"inline; {filename_parameters(f'{name}.{fmt}')}"
-    response.headers["X-Sample-Rate"] = str(sample_rate)
+    body = source.stream(is_finished=is_finished)
+    response = answer_stream(container, job.id, body, STREAM_CONTENT_TYPES[form.format])
+    name = f"{speech.output_filename(job).rpartition('.')[0]}.{form.format}"
+    response.headers["Content-Disposition"] = f"inline; {filename_parameters(name)}"
+    response.headers["X-Sample-Rate"] = str(form.sample_rate)
     response.headers["Accept-Ranges"] = "none"
     return response
