@@ -71,3 +71,23 @@ def test_old_history_is_forgotten(database: Database, worker: WorkerContext) -> 
     expire(worker)  # output and work files, then the row
     with database.new_uow() as uow:
         assert uow.jobs.locked(job.id) is None
+
+
+def test_a_batch_is_forgotten_with_its_items_once_their_outputs_are_gone(
+    database: Database, worker: WorkerContext
+) -> None:
+    user_id = add_user(database.new_uow)
+    batch, item = (add_job(database, user_id, pieces=1) for _ in range(2))
+    end_job(database, item, timedelta(days=400), timedelta(days=1))
+    end_job(database, batch, timedelta(days=400), timedelta(days=-370))
+    with database.new_uow() as uow:
+        uow.jobs.by_id(item.id).parent_id = batch.id
+        uow.commit()
+    expire(worker)
+    assert job_row(database, item.id).output_key is not None
+    assert job_row(database, batch.id).output_key is None
+    end_job(database, item, timedelta(days=400), timedelta(days=-1))
+    expire(worker)
+    with database.new_uow() as uow:
+        assert uow.jobs.locked(batch.id) is None
+        assert uow.jobs.locked(item.id) is None

@@ -66,6 +66,7 @@ def server(building: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "MYNAH_JWT_SECRET": settings.jwt_secret.get_secret_value(),
         "MYNAH_MAX_STREAMS": str(MAX_STREAMS),
         "MYNAH_MAX_STREAMS_PER_USER": str(MAX_STREAMS_PER_USER),
+        "MYNAH_STREAM_STALL_TIMEOUT_S": "1.5",
         "MYNAH_RATE_LIMIT_PER_MINUTE": "1000000",
     }
     arguments = [

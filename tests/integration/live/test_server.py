@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
 
 from tests.integration.live.conftest import MAX_STREAMS, MAX_STREAMS_PER_USER, Server
-from tests.integration.live.listening import decode, ordered
+from tests.integration.live.listening import STORY, decode, ordered
 from tests.integration.voices.studio import Studio
 from tests.parts import wait_for
 
@@ -111,17 +111,33 @@ def test_a_cancelled_job_ends_the_answer_without_its_last_chunk(
             b"".join(chunks)
 
 
-def test_a_listener_who_vanishes_without_a_word_is_noticed(studio: Studio, server: Server) -> None:
-    job_id = ordered(studio)
+@contextmanager
+def plain_listener(studio: Studio, server: Server, path: str) -> Iterator[socket.socket]:
+    """A connection of our own that has asked for ``path`` and takes in little at a time."""
     host, port = server.url.removeprefix("http://").split(":")
     request = (
-        f"GET /api/tts/job/{job_id}/events HTTP/1.1\r\nHost: {host}\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
         f"Authorization: Bearer {studio.account.token}\r\n\r\n"
     )
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect((host, int(port)))
         connection.sendall(request.encode())
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
         wait_for(lambda: server.listeners() == 1, 5, "nobody listens")
+        yield connection
+
+
+def test_a_listener_who_vanishes_without_a_word_is_noticed(studio: Studio, server: Server) -> None:
+    with plain_listener(studio, server, f"/api/tts/job/{ordered(studio)}/events") as connection:
         reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # linger for no time: close by RST
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
     wait_for(lambda: server.listeners() == 0, 3, "it was not noticed")
+
+
+def test_a_listener_who_stays_but_takes_nothing_is_cut_off(studio: Studio, server: Server) -> None:
+    job_id = ordered(studio, STORY * 2)
+    studio.work()
+    with plain_listener(studio, server, f"/api/tts/job/{job_id}/stream?format=wav"):
+        wait_for(lambda: server.listeners() == 0, 10, "it holds a thread for ever")
