@@ -10,9 +10,11 @@ This module brings numpy, scipy and the encoder: the gateway imports it with the
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from mynah.audio.conversions import decode_blocks
@@ -28,13 +30,16 @@ from mynah.contracts.states import JobState
 from mynah.db.repositories.jobs import JobFigures
 from mynah.db.repositories.steps import SpokenPiece
 from mynah.db.unit_of_work import UnitOfWorkFactory
-from mynah.errors import MynahError, NotFound
+from mynah.errors import MynahError, NotFound, Unavailable
 from mynah.storage.base import ObjectStore
 from services.api.live.connection import Connection, StreamCut
 from services.api.live.watching import JobWatcher
 
 LOOK_FOR_LEAVERS_S = 0.5
+PATIENCE_S = 30.0
 CHUNK_S = 1.0
+
+_T = TypeVar("_T")
 
 
 class StreamEncoder(Protocol):
@@ -134,9 +139,8 @@ class StorySource:
         assembler = StoryAssembler(self.loudness_lufs)
         frames = 0
         for piece in self._pieces():
-            try:
-                segment = decode_flac(self.store.get(str(piece.segment_key)))
-            except NotFound:
+            segment = self._patiently(partial(self._segment, str(piece.segment_key)))
+            if segment is None:
                 yield from self.finished(frames)
                 return
             block = resample(assembler.add(segment, piece.pause_after_ms), self.form.sample_rate)
@@ -175,7 +179,7 @@ class StorySource:
         ordinal, left, is_due = -1, self.pieces_total, True
         with self.watcher.watching(self.job_id) as watch:
             while left:
-                piece = self._spoken_after(ordinal) if is_due else None
+                piece = self._patiently(partial(self._spoken_after, ordinal)) if is_due else None
                 if piece is not None:
                     yield piece
                     ordinal, left = piece.ordinal, left - 1
@@ -187,6 +191,23 @@ class StorySource:
         with self.new_uow() as uow:
             following = uow.pieces.after(self.job_id, ordinal, 1)
         return following[0] if following and following[0].segment_key is not None else None
+
+    def _segment(self, key: str) -> Waveform | None:
+        try:
+            return decode_flac(self.store.get(key))
+        except NotFound:
+            return None
+
+    def _patiently(self, ask: Callable[[], _T]) -> _T:
+        """Ask again while a part is away for a moment: a listener cannot begin in the middle."""
+        given_up_at = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return ask()
+            except Unavailable:
+                if time.monotonic() > given_up_at or self.connection.is_gone():
+                    raise
+                time.sleep(LOOK_FOR_LEAVERS_S)
 
     def _ensure_goes_on(self, figures: JobFigures | None) -> None:
         if figures is not None and figures.state in (JobState.FAILED, JobState.CANCELLED):

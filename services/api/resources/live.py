@@ -9,7 +9,7 @@ from flask import Response, request
 from flask.views import MethodView
 
 from mynah.contracts.speech import SpeechRequest
-from mynah.contracts.states import OPEN_JOB_STATES
+from mynah.contracts.states import ENDED_JOB_STATES, OPEN_JOB_STATES
 from mynah.db.models import Job
 from mynah.engines.catalog import engine_info
 from services.api.auth.caller import current_caller
@@ -24,13 +24,21 @@ from services.api.use_cases import speech
 
 blp = ApiBlueprint("listening", __name__, url_prefix="/api/tts", description="Listen to jobs")
 
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["state", "progress", *ENDED_JOB_STATES]},
+        "id": {"type": "string"},
+        "data": {"type": "string", "description": "a JSON document"},
+    },
+}
 _EVENT_STREAM = {
     "200": {
         "description": (
             "Events: `state` (the job), `progress` at every change, and at the end `completed`, "
             "`failed` or `cancelled` (the job)."
         ),
-        "content": {CONTENT_TYPE: {"schema": {"type": "string"}}},
+        "content": {CONTENT_TYPE: {"schema": _EVENT}},
     },
     "204": {"description": "The listener has had the last event already; do not come back."},
 }
@@ -56,9 +64,9 @@ class Events(MethodView):
         """
         container = current_container()
         with container.new_uow() as uow:
-            speech.find_speech_job(uow, current_caller().user_id, job_id)
+            job = speech.find_speech_job(uow, current_caller().user_id, job_id)
             pieces_total = uow.pieces.count(job_id)
-        if is_end(request.headers.get("Last-Event-ID", "")):
+        if job.state in ENDED_JOB_STATES and is_end(request.headers.get("Last-Event-ID", "")):
             return Response(status=204)
         schema = SpeechJobSchema()
         events = JobEvents(

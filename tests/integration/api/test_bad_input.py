@@ -79,6 +79,11 @@ JSON_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
         "title": "A tale",
         "seed": 1,
     },
+    ("POST", "/api/tts/batch"): {
+        "title": "Tales",
+        "defaults": {"voice_id": _ADA},
+        "items": [{"text": "Hello.", "custom_id": "a"}],
+    },
     ("POST", "/tts/generate"): {
         "text": "Hello.",
         "voice_id": _ADA,
@@ -90,6 +95,7 @@ JSON_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
 BODILESS_ROUTES = (
     "/api/auth/logout",
     f"/api/tts/job/{NOBODY}/cancel",
+    f"/api/tts/batch/{NOBODY}/cancel",
     f"/api/voices/job/{NOBODY}/cancel",
     f"/api/audio/job/{NOBODY}/cancel",
 )

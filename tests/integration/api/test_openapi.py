@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -17,7 +18,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.integration.api.gateway import Account, Gateway, open_gateway
+from mynah.audio.mp3 import encode_mp3
+from mynah.audio.waveform import Waveform
+from tests.integration.api.gateway import ADA, Account, Gateway, open_gateway
 from tests.integration.api.test_accounts import PUBLIC
 
 
@@ -98,12 +101,15 @@ def failures_of(
 def things_of(api: Gateway, account: Account) -> dict[str, str]:
     """One of everything that a path can name."""
     job = api.generate(account).get_json()["job_id"]
-    api.complete_job(job)
+    api.complete_job(job, encode_mp3(Waveform(np.zeros(22050, np.float32), 22050)))
+    batch = {"items": [{"text": "Hello.", "voice_id": str(ADA)}]}
+    batch_id = api.client.post("/api/tts/batch", json=batch, headers=account.auth).get_json()
     sample = str(api.add_sample(account).id)
     keys = api.client.get("/api/auth/keys", headers=account.auth).get_json()["items"]
     dictionary = api.add_dictionary(account)["id"]
     return {
         "job_id": job,
+        "batch_id": batch_id["batch_id"],
         "sample_id": sample,
         "voice_id": str(api.add_voice(account).id),
         "dictionary_id": dictionary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,6 +185,23 @@ def test_a_stream_whose_audio_is_gone_is_cut(studio: Studio) -> None:
             b"".join(chunks)
     gone = studio.get(f"/api/tts/job/{job_id}/stream")
     assert error_of(gone, 410)["error_code"] == "output_expired"
+
+
+def test_a_store_that_is_away_for_a_moment_is_waited_for(studio: Studio) -> None:
+    job_id = ordered(studio, output_format="wav")
+    folder = studio.container.settings.storage_dir / "objects"
+    away = folder.with_name("away")
+    with listening(studio, job_id, "stream?format=pcm") as response:
+        studio.work(most=1)
+        chunks = chunks_of(response)
+        heard = next(chunks) + next(chunks)
+        studio.work()
+        folder.rename(away)
+        back = threading.Timer(0.7, away.rename, [folder])
+        back.start()
+        heard += b"".join(chunks)
+        back.join()
+    assert_same_speech(from_pcm(heard), decode(output_of(studio, job_id)))
 
 
 def test_who_leaves_frees_everything(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
