@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mynah.audio.mp3_format import MP3_RATES, legal_bitrates_kbps, nearest_rate
+from mynah.contracts.audio import FileOptions
 from mynah.contracts.speech import CONTENT_TYPES, OutputFormat, SpeechRequest
 from mynah.errors import UnsupportedFormat
 
@@ -116,6 +117,16 @@ class OutputSpec:
         except ValueError:
             raise UnsupportedFormat(f"The output format {name!r} is not supported.") from None
         return OutputSpec(fmt, bitrate_kbps, vbr_quality)
+
+    @staticmethod
+    def of_options(options: FileOptions) -> OutputSpec:
+        """What a job of the audio service asks for."""
+        return OutputSpec(
+            options.output_format,
+            options.bitrate_kbps,
+            sample_rate=options.sample_rate,
+            channels=options.channels,
+        )
 
     @staticmethod
     def of_request(request: SpeechRequest) -> OutputSpec:

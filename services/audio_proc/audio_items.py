@@ -6,9 +6,10 @@ file, the job fails with that reason.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 from mynah.audio.encode import EncodedAudio
 from mynah.contracts.audio import (
@@ -157,17 +158,25 @@ class _Work:
     def _store_audio(self, name: str, audio: EncodedAudio) -> None:
         ENCODE_SECONDS.labels(audio.format).observe(audio.encode_s)
         OUTPUT_BYTES.labels(audio.format).inc(audio.size_bytes)
-        self._store(f"{name}.{audio.format}", audio.data, audio.content_type)
+        with audio:
+            self._store_file(
+                f"{name}.{audio.format}", audio.rewound(), audio.size_bytes, audio.content_type
+            )
 
-    def _store(self, name: str, data: bytes, content_type: str | None = None) -> None:
+    def _store(self, name: str, data: bytes) -> None:
+        kind = _CONTENT_TYPES[name.rpartition(".")[2]]
+        self._store_file(name, io.BytesIO(data), len(data), kind)
+
+    def _store_file(self, name: str, file: BinaryIO, size_bytes: int, content_type: str) -> None:
         self._claim.ensure_held()
         job = self._claim.job
         full_name = f"{self._claim.step.ordinal}.{name}"
         key = audio_output(job.user_id, job.id, self._claim.token, full_name)
-        kind = content_type or _CONTENT_TYPES[name.rpartition(".")[2]]
-        self._worker.store.put(key, data, kind)
+        self._worker.store.put_file(key, file, size_bytes, content_type)
         self._files.append(
-            AudioFile(name=full_name, object_key=key, content_type=kind, size_bytes=len(data))
+            AudioFile(
+                name=full_name, object_key=key, content_type=content_type, size_bytes=size_bytes
+            )
         )
 
 
@@ -190,8 +199,8 @@ def _describe_output(audio: EncodedAudio) -> dict[str, Any]:
     return {
         "format": audio.format,
         "duration_s": round(audio.duration_s, 3),
-        "sample_rate": audio.sample_rate,
-        "channels": audio.channels,
+        "sample_rate": audio.layout.sample_rate,
+        "channels": audio.layout.channels,
         "bitrate_kbps": audio.bitrate_kbps,
         "size_bytes": audio.size_bytes,
         "saved_share": round(audio.saved_share, 4),

@@ -10,11 +10,11 @@ from typing import Any
 from mynah.audio.encode import CD_BYTES_PER_S
 from mynah.audio.flac import decode_flac
 from mynah.audio.formats import OutputSpec
-from mynah.audio.quality import score_speech
+from mynah.audio.job_quality import job_quality
 from mynah.audio.tags import SpeechTags
 from mynah.audio.waveform import Waveform
 from mynah.contracts.object_keys import story
-from mynah.contracts.speech import SpeechRequest
+from mynah.contracts.speech import PieceReport, SpeechRequest
 from mynah.db.clock import utc_now
 from mynah.db.models import Job, Piece
 from mynah.db.unit_of_work import UnitOfWork
@@ -57,13 +57,14 @@ def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
         worker.store.put_file(key, audio.rewound(), audio.size_bytes, audio.content_type)
     _count(speech)
     details = _details(speech, pieces, segments.pcm_bytes)
+    reports = [PieceReport.model_validate(piece.report) for piece in pieces if piece.report]
 
     def commit(uow: UnitOfWork, job: Job) -> None:
         info = engine_info(request.engine)
         job.actual_duration_s = round(audio.duration_s, 3)
         job.actual_cost = round(info.cost_per_1k_characters * job.characters / 1000, 6)
         pace = info.characters_per_second * request.voice_settings.speed
-        job.quality_score = score_speech(speech.measures, len(request.text), pace)
+        job.quality_score = job_quality(reports, speech.measures, len(request.text), pace)
         job.output_key = key
         job.output_format = audio.format
         job.output_size_bytes = audio.size_bytes

@@ -17,16 +17,18 @@ from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from mynah.audio.conversions import decode_blocks
+from mynah.audio.assembly import SpeechAssembler
+from mynah.audio.finished import iter_file_blocks
 from mynah.audio.flac import decode_flac
-from mynah.audio.joining import SegmentJoiner
-from mynah.audio.loudness import SegmentLeveller
+from mynah.audio.formats import OutputLayout
 from mynah.audio.mp3 import Mp3Encoder
-from mynah.audio.resample import StreamResampler, resample
+from mynah.audio.resample import StreamResampler
 from mynah.audio.tags import SpeechTags, build_id3
 from mynah.audio.wav import wav_header
 from mynah.audio.waveform import Waveform
+from mynah.contracts.speech import OutputFormat, SpeechRequest
 from mynah.contracts.states import JobState
+from mynah.db.models import Job
 from mynah.db.repositories.jobs import JobFigures
 from mynah.db.repositories.steps import SpokenPiece
 from mynah.db.unit_of_work import UnitOfWorkFactory
@@ -88,18 +90,6 @@ class StreamForm:
         return PcmEncoder()
 
 
-class StoryAssembler:
-    """Makes the story's stream of its segments, as the assembly of the finished file does."""
-
-    def __init__(self, loudness_lufs: float) -> None:
-        self._leveller = SegmentLeveller(loudness_lufs)
-        self._joiner = SegmentJoiner()
-
-    def add(self, segment: Waveform, pause_after_ms: int) -> Waveform:
-        """The stream's next samples."""
-        return self._joiner.join(self._leveller.level(segment.to_mono()), pause_after_ms)
-
-
 @dataclass(frozen=True, slots=True)
 class StorySource:
     """Where one listener's story comes from, and in which form it goes."""
@@ -136,28 +126,28 @@ class StorySource:
 
     def blocks(self) -> Iterator[Waveform]:
         """The story piece by piece as they are spoken, then what the finished file has more."""
-        assembler = StoryAssembler(self.loudness_lufs)
+        assembler = SpeechAssembler(self.loudness_lufs, self.form.sample_rate)
         frames = 0
         for piece in self._pieces():
             segment = self._patiently(partial(self._segment, str(piece.segment_key)))
             if segment is None:
                 yield from self.finished(frames)
                 return
-            block = resample(assembler.add(segment, piece.pause_after_ms), self.form.sample_rate)
+            block = assembler.add(segment, piece.pause_after_ms)
             frames += block.frames
             yield block
 
     def finished(self, skip_frames: int) -> Iterator[Waveform]:
         """The finished file from a frame of the stream on. Raises NotFound once it is removed."""
         with self.new_uow() as uow:
-            key = uow.jobs.by_id(self.job_id).output_key
+            job = uow.jobs.by_id(self.job_id)
+        key = job.output_key
         if key is None:
             raise NotFound("The output is gone.", code="output_expired")
         with tempfile.TemporaryFile() as file:
             for chunk in self.store.iter_range(key, 0, self.store.stat(key).size_bytes):
                 file.write(chunk)
-            file.seek(0)
-            for block in self._resampled(decode_blocks(file)):
+            for block in self._resampled(iter_file_blocks(file, _layout_of(job))):
                 skipped = min(skip_frames, block.frames)
                 skip_frames -= skipped
                 yield Waveform(block.samples[skipped:], block.sample_rate)
@@ -221,3 +211,10 @@ def split_block(block: Waveform) -> Iterator[Waveform]:
     frames = round(block.sample_rate * CHUNK_S)
     for start in range(0, block.frames, frames):
         yield Waveform(block.samples[start : start + frames], block.sample_rate)
+
+
+def _layout_of(job: Job) -> OutputLayout:
+    """What a finished job's file is."""
+    request, facts = SpeechRequest.model_validate(job.request), job.result or {}
+    made = OutputFormat(str(job.output_format))
+    return OutputLayout.of_output(request, made, facts["sample_rate"], facts["channels"])

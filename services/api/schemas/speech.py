@@ -27,7 +27,7 @@ from mynah.db.clock import utc_now
 from mynah.db.models import Job
 from mynah.jobs.progress import audio_done_of, eta_of
 from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
-from services.api.use_cases.dictionaries import DictionaryChoice
+from services.api.schemas.dictionaries import ChoiceSchema
 from services.api.use_cases.savings import saved_share, saved_share_pcm
 from services.api.use_cases.speech_order import SpeechOrder
 
@@ -35,7 +35,6 @@ from services.api.use_cases.speech_order import SpeechOrder
 _LONGEST_TEXT = 1_000_000
 _MAX_SEED = 2**32 - 1
 _MAX_LINES = 10_000
-_MAX_VERSION = 2**31 - 1
 # What MP3 has at 22-24 kHz (MPEG-2) and OGG can be asked for.
 BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
@@ -58,15 +57,6 @@ class ScriptLineSchema(RequestSchema):
 
     voice_id = fields.UUID(required=True)
     text = text_field(_LONGEST_TEXT, 1, required=True)
-
-
-class DictionaryChoiceSchema(RequestSchema):
-    """A pronunciation dictionary; without a version, its latest."""
-
-    dictionary_id = fields.UUID(required=True)
-    version = fields.Integer(
-        strict=True, allow_none=True, load_default=None, validate=validate.Range(1, _MAX_VERSION)
-    )
 
 
 class GenerateSchema(RequestSchema):
@@ -96,8 +86,9 @@ class GenerateSchema(RequestSchema):
     output_format = fields.Enum(OutputFormat, by_value=True, load_default=OutputFormat.MP3)
     quality = fields.Enum(QualityTier, by_value=True, load_default=QualityTier.STANDARD)
     bitrate_kbps = fields.Integer(
-        strict=True, allow_none=True, load_default=None, validate=validate.OneOf(BITRATES_KBPS)
-    )
+        strict=True, allow_none=True, load_default=None, validate=validate.Range(6, 512),
+        metadata={"description": "what the format has; else the quality tier's"},
+    )  # fmt: skip
     vbr_quality = fields.Integer(
         strict=True, allow_none=True, load_default=None, validate=validate.Range(0, 9),
         metadata={"description": "MP3 of variable bitrate, 0 is best"},
@@ -121,7 +112,7 @@ class GenerateSchema(RequestSchema):
         metadata={"description": "integrated loudness (EBU R128); the platform's unless given"},
     )  # fmt: skip
     dictionaries = fields.List(
-        fields.Nested(DictionaryChoiceSchema), load_default=list, validate=validate.Length(0, 3)
+        fields.Nested(ChoiceSchema), load_default=list, validate=validate.Length(0, 3)
     )
     title = text_field(200, load_default=None, allow_none=True)
     seed = fields.Integer(
@@ -151,13 +142,12 @@ class GenerateSchema(RequestSchema):
         """The order."""
         settings = VoiceSettings(**data.pop("voice_settings"))
         script = tuple(ScriptLine(**line) for line in data.pop("script", ()))
-        choices = tuple(DictionaryChoice(**choice) for choice in data.pop("dictionaries"))
         if script:
             data.setdefault("voice_id", script[0].voice_id)
         return SpeechOrder(
             text=data.pop("text", ""),
             script=script,
-            dictionaries=choices,
+            dictionaries=tuple(data.pop("dictionaries")),
             voice_settings=settings,
             **data,
         )

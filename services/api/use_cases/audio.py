@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import PurePath
 from uuid import UUID
 
-from mynah.audio.mp3_format import choose_mp3_rate
+from mynah.audio.formats import OutputSpec
 from mynah.contracts.audio import (
     AnalyzeOptions,
     AudioFile,
@@ -21,7 +21,6 @@ from mynah.contracts.audio import (
     FileOptions,
 )
 from mynah.contracts.object_keys import audio_folder, audio_input
-from mynah.contracts.speech import OutputFormat
 from mynah.contracts.states import JobKind
 from mynah.contracts.tasks import BUNDLE_AUDIO, CONVERT_AUDIO, ENHANCE_AUDIO, MEASURE_AUDIO
 from mynah.db.clock import utc_now
@@ -105,9 +104,8 @@ def _check_order(settings: Settings, order: AudioOrder, count: int) -> None:
             f"{count} files are too many; {settings.max_audio_files} are allowed.",
             code="too_many_files",
         )
-    file = order.file
-    if file is not None and file.output_format is OutputFormat.MP3 and file.bitrate_kbps:
-        choose_mp3_rate(44_100, file.bitrate_kbps)
+    if order.file is not None:
+        OutputSpec.of_options(order.file)
 
 
 def _sample_inputs(

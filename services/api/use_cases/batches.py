@@ -17,7 +17,8 @@ from mynah.errors import InvalidRequest, MynahError, NotFound, QuotaExceeded, Te
 from mynah.jobs.submission import StepPlan, submit_job
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
-from services.api.use_cases.speech import Requester, SpeechOrder, order_speech
+from services.api.use_cases.speech import Requester, order_speech
+from services.api.use_cases.speech_order import SpeechOrder
 
 #: Items that one transaction cancels: their workers wait for its locks.
 CANCELLED_AT_ONCE = 50

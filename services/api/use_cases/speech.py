@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from mynah.audio.formats import OutputSpec, nearest_bitrate_kbps
 from mynah.contracts.object_keys import Origin
 from mynah.contracts.speech import TIER_BITRATE_KBPS, SpeechRequest
 from mynah.contracts.states import JobKind, JobState, Lane
@@ -123,7 +124,8 @@ def quota_of(holder: HasQuota, settings: Settings) -> int:
 
 
 def _build_request(order: SpeechOrder, plan: SpeechPlan, origin: Origin) -> SpeechRequest:
-    return SpeechRequest(
+    """The request as it is stored. Raises UnsupportedFormat for an output that cannot be made."""
+    request = SpeechRequest(
         text=plan.text,
         voice_id=plan.voice.id,
         language=plan.language,
@@ -131,7 +133,7 @@ def _build_request(order: SpeechOrder, plan: SpeechPlan, origin: Origin) -> Spee
         script=order.script,
         markup=order.markup,
         output_format=order.output_format,
-        bitrate_kbps=order.bitrate_kbps or TIER_BITRATE_KBPS[order.quality],
+        bitrate_kbps=order.bitrate_kbps or _tier_bitrate_kbps(order),
         vbr_quality=order.vbr_quality,
         sample_rate=order.sample_rate,
         channels=order.channels,
@@ -144,6 +146,15 @@ def _build_request(order: SpeechOrder, plan: SpeechPlan, origin: Origin) -> Spee
         seed=secrets.randbits(SEED_BITS) if order.seed is None else order.seed,
         origin=origin,
     )
+    OutputSpec.of_request(request)
+    return request
+
+
+def _tier_bitrate_kbps(order: SpeechOrder) -> int:
+    """The tier's bitrate, or the nearest that the format has."""
+    tier = TIER_BITRATE_KBPS[order.quality]
+    fmt, rate = order.output_format, order.sample_rate
+    return nearest_bitrate_kbps(fmt, tier, rate, order.channels) or tier
 
 
 def _reserve_quota(uow: UnitOfWork, job: Job, quota: int) -> None:

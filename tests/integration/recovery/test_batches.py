@@ -10,7 +10,8 @@ from uuid import UUID
 from mynah.contracts.states import JobState
 from mynah.db.models import Job
 from services.api.use_cases.batches import BatchItem, BatchOrder, order_batch
-from services.api.use_cases.speech import Requester, SpeechOrder
+from services.api.use_cases.speech import Requester
+from services.api.use_cases.speech_order import SpeechOrder
 from tests.integration.recovery.conftest import SENTENCE, Workers
 from tests.parts import wait_for
 
