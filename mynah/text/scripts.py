@@ -43,7 +43,7 @@ def iter_word_gaps(text: str, start: int, end: int) -> list[int]:
     """
     for pattern in (_WORD_GAP, _SPACE_GAP):
         found = pattern.finditer(text, start, end + _AHEAD_CHARACTERS)
-        gaps = [gap.start() for gap in found if gap.start() <= end]
+        gaps = [gap.start() for gap in found if start < gap.start() <= end]
         if gaps:
             return gaps
     return []

@@ -253,7 +253,7 @@ def test_broken_ssml_is_refused_even_when_unknown_tags_are_spoken(source: str) -
 @pytest.mark.parametrize("unknown_tags", ["error", "speak"])
 @pytest.mark.parametrize("markup", ["brackets", "ssml"])
 def test_hostile_markup_is_answered_quickly(part: str, unknown_tags: str, markup: str) -> None:
-    source = "x " + part * (60_000 // len(part))
+    source = "x " + part * (20_000 // len(part))
     started = time.process_time()
     with suppress(InvalidRequest):
         plan(source, markup, unknown_tags=unknown_tags)

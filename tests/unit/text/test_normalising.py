@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mynah.text.normalising.english_words import parse_roman
@@ -169,6 +169,7 @@ def test_say_as_reads_what_it_is_told(text: str, kind: str, detail: str, spoken:
     assert speak_as(text, kind, detail, "en-us") == spoken
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3999))
 def test_roman_numerals_are_read_back(number: int) -> None:
     pairs = [(1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L")]
@@ -180,6 +181,7 @@ def test_roman_numerals_are_read_back(number: int) -> None:
     assert parse_roman(numeral) == number
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**20), 10**20), st.sampled_from(["en-us", "en-gb", "de", "km", "zh", "sw"]))
 def test_every_number_has_words(number: int, language: str) -> None:
     words = spell_cardinal(number, language)
@@ -233,6 +235,7 @@ FRAGMENTS = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(FRAGMENTS | st.text(max_size=200), st.sampled_from(["en-us", "en-gb", "de", "zh", "gn"]))
 def test_spoken_words_point_into_the_text_in_order(text: str, language: str) -> None:
     replacements = Replacements(text)
@@ -255,6 +258,7 @@ def test_spoken_words_point_into_the_text_in_order(text: str, language: str) -> 
     assert not any(character.isalnum() for character in outside)
 
 
+@settings(deadline=None)
 @given(st.text("abcdefg ,.!?", max_size=200))
 def test_plain_words_are_left_as_they_are(text: str) -> None:
     words = [word for word in text.split() if word.strip(".,") not in {"c", "ca", "cf", "e.g"}]

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mynah.errors import InvalidRequest
@@ -105,6 +105,7 @@ RULES = st.lists(
 ).map(tuple)
 
 
+@settings(deadline=None)
 @given(RULES)
 def test_rules_survive_json_and_pls(rules: tuple[PronunciationRule, ...]) -> None:
     assert parse_rules(dump_rules(rules)) == rules
