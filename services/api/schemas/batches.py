@@ -30,15 +30,15 @@ class BatchDefaultsSchema(GenerateSchema):
     class Meta(RequestSchema.Meta):
         """An item's own."""
 
-        exclude = ("text", "title")
+        exclude = ("text", "script", "title")
 
-    voice_id = fields.UUID()
+    def check_source(self, data: dict[str, Any], **_: Any) -> None:
+        """Defaults name no source."""
 
 
 class BatchItemSchema(GenerateSchema):
     """One text; what is missing is taken from ``defaults``."""
 
-    voice_id = fields.UUID()
     custom_id = text_field(_LONGEST_CUSTOM_ID, 1, load_default=None, allow_none=True)
 
 

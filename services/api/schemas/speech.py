@@ -35,6 +35,7 @@ from services.api.use_cases.speech_order import SpeechOrder
 _LONGEST_TEXT = 1_000_000
 _MAX_SEED = 2**32 - 1
 _MAX_LINES = 10_000
+_MISSING = "Missing data for required field."
 # What MP3 has at 22-24 kHz (MPEG-2) and OGG can be asked for.
 BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
@@ -132,10 +133,12 @@ class GenerateSchema(RequestSchema):
     @validates_schema
     def check_source(self, data: dict[str, Any], **_: Any) -> None:
         """A text with its voice, or a script."""
-        if ("text" in data) == ("script" in data):
+        if "text" in data and "script" in data:
             raise ValidationError("Send either text or script.", "text")
-        if "text" in data and "voice_id" not in data:
-            raise ValidationError("Missing data for required field.", "voice_id")
+        if "script" not in data:
+            missing = [name for name in ("text", "voice_id") if name not in data]
+            if missing:
+                raise ValidationError({name: [_MISSING] for name in missing})
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> SpeechOrder:

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import pytest
 
-from mynah.audio.encode import check_output
+from mynah.audio.finished import check_output
+from mynah.audio.formats import OutputSpec
 from mynah.contracts.states import JobState, StepState
 from mynah.db.clock import utc_now
 from mynah.db.models import Job, Step
@@ -214,7 +215,8 @@ def test_a_finished_batch_is_one_archive_with_a_manifest(studio: Studio) -> None
         for item in (manifest["items"][0], manifest["items"][2]):
             data = archive.read(item["file"])
             assert len(data) == item["size_bytes"]
-            check_output(data, item["format"], item["duration_s"])
+            layout = OutputSpec.by_name(item["format"]).resolve(22_050, 1)
+            check_output(io.BytesIO(data), layout, item["duration_s"])
     assert (manifest["title"], manifest["batch_id"]) == ("Tales", batch["batch_id"])
     statuses = [item["status"] for item in manifest["items"]]
     assert statuses == ["completed", "rejected", "completed", "failed", "cancelled"]
