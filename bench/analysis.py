@@ -75,7 +75,9 @@ def make_recording() -> Waveform:
     """Speech with pauses and a little noise."""
     engine = load_engine("espeak")
     profile = engine.builtin_profile("en-us", "en-us")
-    blocks = [block.samples for block in engine.synthesize(TEXT, profile, SynthesisSettings())]
+    blocks = [
+        block.waveform.samples for block in engine.synthesize(TEXT, profile, SynthesisSettings())
+    ]
     said = resample(Waveform(np.concatenate(blocks), engine.info.sample_rate), SAMPLE_RATE)
     once = np.concatenate([said.samples, np.zeros(SAMPLE_RATE, np.float32)])
     mono = np.tile(once, -(-DURATION_S * SAMPLE_RATE // len(once)))[: DURATION_S * SAMPLE_RATE]

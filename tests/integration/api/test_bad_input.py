@@ -78,7 +78,17 @@ JSON_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
         "voice_settings": {"speed": 1.0},
         "title": "A tale",
         "seed": 1,
+        "markup": "plain",
+        "unknown_tags": "error",
+        "vbr_quality": 4,
+        "sample_rate": 22050,
+        "channels": 1,
+        "pacing": "bedtime",
+        "pause_scale": 1.5,
+        "loudness_lufs": -20.0,
+        "dictionaries": [],
     },
+    ("POST", "/api/tts/job/{job}/renditions"): {"output_format": "flac"},
     ("POST", "/api/tts/batch"): {
         "title": "Tales",
         "defaults": {"voice_id": _ADA},
@@ -115,6 +125,7 @@ def caller(api: Gateway, admin: Account) -> Callable[..., Any]:
     """Send a request as an administrator to a path of the tables above."""
     own = {"me": admin.id, "voice": api.add_voice(admin).id}
     own["dictionary"] = api.add_dictionary(admin)["id"]
+    own["job"] = api.generate(admin).get_json()["job_id"]
 
     def send(method: str, path: str, **options: Any) -> Any:
         filled = path.format(**own)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import numpy as np
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
@@ -134,13 +134,22 @@ class Studio:
             ).all()
             return [StepPayload(step_id=step.id, job_id=step.job_id) for step in steps]
 
-    def work(self, most: int = 20) -> None:
+    def work(self, most: int = 200) -> None:
         """Do what waits, and what follows from it, as the workers would; ``most`` steps of it."""
         for _ in range(most):
             waiting = self.ready_steps()
             if not waiting:
                 return
+            self._let_time_pass()
             self.worker.runner.run(waiting[0], self.works[self.task_of(waiting[0])])
+
+    def _let_time_pass(self) -> None:
+        """What was put back for a later try may be tried now."""
+        with self.worker.new_uow() as uow:
+            uow.session.execute(
+                update(Step).where(Step.user_id == self.account.id).values(not_before=None)
+            )
+            uow.commit()
 
     def task_of(self, payload: StepPayload) -> str:
         """The task of a step."""

@@ -57,7 +57,8 @@ def segment_of(studio: Studio, piece: Piece) -> Waveform:
 def spoken(studio: Studio, **columns: Any) -> tuple[Piece, Waveform]:
     """A job's only piece after it was spoken, and its segment."""
     job_id = order(studio)
-    values = {"source_start": 0, "source_end": len(TEXT), "text": TEXT, **columns}
+    own = {"source_start": 0, "source_end": len(TEXT), "text": TEXT, "speech": None}
+    values = {**own, **columns}
     change_piece(studio, job_id, **values)
     studio.work()
     (piece,) = pieces_of(studio, job_id)
@@ -67,7 +68,7 @@ def spoken(studio: Studio, **columns: Any) -> tuple[Piece, Waveform]:
 def finished(studio: Studio, **body: Any) -> str:
     """A completed job whose pieces are known to its result as the assembly tells them."""
     job_id = order(studio, **body)
-    change_piece(studio, job_id, text=TEXT, source_start=0, source_end=len(TEXT))
+    change_piece(studio, job_id, text=TEXT, source_start=0, source_end=len(TEXT), speech=None)
     studio.work()
     (piece,) = pieces_of(studio, job_id)
     segment = segment_of(studio, piece)
