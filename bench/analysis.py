@@ -17,11 +17,13 @@ from scipy.signal import resample_poly, spectrogram
 
 from bench.report import print_machine, print_row, print_title
 from mynah.audio.encode import encode_file
+from mynah.audio.formats import OutputSpec
 from mynah.audio.loudness import LoudnessMeter, true_peak
 from mynah.audio.resample import resample
 from mynah.audio.speech_activity import find_speech
 from mynah.audio.waveform import Waveform
 from mynah.contracts.audio import EnhanceOptions
+from mynah.contracts.speech import OutputFormat
 from mynah.engines.base import SynthesisSettings
 from mynah.engines.registry import load_engine
 from services.audio_proc.analysis import analyze_in_depth, clipping_share
@@ -49,7 +51,7 @@ def run() -> None:
     """Measure a recording of 300 s, 48 kHz, stereo, as MP3."""
     print_title(f"Analysis of {DURATION_S} s, {SAMPLE_RATE // 1000} kHz, stereo")
     recording = make_recording()
-    data = encode_file([recording], "mp3", 192).data
+    data = encode_file([recording], OutputSpec(OutputFormat.MP3, 192)).in_memory().data
     for label, part in parts_of(data, recording).items():
         print_row(label, times_real_time(part))
     print_row(
@@ -75,9 +77,8 @@ def make_recording() -> Waveform:
     """Speech with pauses and a little noise."""
     engine = load_engine("espeak")
     profile = engine.builtin_profile("en-us", "en-us")
-    blocks = [
-        block.waveform.samples for block in engine.synthesize(TEXT, profile, SynthesisSettings())
-    ]
+    spoken = engine.synthesize(TEXT, profile, SynthesisSettings())
+    blocks = [block.waveform.samples for block in spoken]
     said = resample(Waveform(np.concatenate(blocks), engine.info.sample_rate), SAMPLE_RATE)
     once = np.concatenate([said.samples, np.zeros(SAMPLE_RATE, np.float32)])
     mono = np.tile(once, -(-DURATION_S * SAMPLE_RATE // len(once)))[: DURATION_S * SAMPLE_RATE]

@@ -31,9 +31,9 @@ Mask = npt.NDArray[np.bool_]
 def sentence(text: str, voice: str, sample_rate: int) -> Samples:
     """One sentence without silence around it."""
     engine = EspeakEngine()
-    blocks = list(engine.synthesize(text, engine.builtin_profile(voice, "en"), SynthesisSettings()))
+    blocks = engine.synthesize(text, engine.builtin_profile(voice, "en"), SynthesisSettings())
     joined = np.concatenate([block.waveform.samples for block in blocks])
-    samples = resample(Waveform(joined, blocks[0].waveform.sample_rate), sample_rate).samples
+    samples = resample(Waveform(joined, engine.info.sample_rate), sample_rate).samples
     heard = np.flatnonzero(np.abs(samples) > 1e-3)
     return samples[heard[0] : heard[-1] + 1]
 
