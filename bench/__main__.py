@@ -11,6 +11,7 @@ from bench import (
     assembly,
     cutting,
     gateway,
+    scaling,
     thousand_jobs,
     voice_cache,
     whole_job,
@@ -37,6 +38,7 @@ def main() -> int:
     whole_job.run(target)
     thousand_jobs.run(target)
     gateway.run(target)
+    scaling.run(target)
     return 0
 
 

@@ -23,9 +23,12 @@ _WELL_FILLED = 0.35  # of a cue's columns: from here on a clause may end it
 _SENTENCE_END = re.compile(r"[.!?…。！？।؟](?!\w)|\n\s*\n")
 _CLAUSE_END = re.compile(r"[,;:–—،、，；：)\]](?!\w)|\n")
 _SPACES = re.compile(r"\s+")
+_HEADING_SIGN = r"^[ \t]{0,3}#{1,6}(?=[ \t])"  # Markdown's
 _MARKS = {
-    Markup.PLAIN: re.compile(r"(?!)"),
-    Markup.BRACKETS: re.compile(r"\[(?:pause|break)\b[^\[\]]*\]", re.IGNORECASE),
+    Markup.PLAIN: re.compile(_HEADING_SIGN, re.MULTILINE),
+    Markup.BRACKETS: re.compile(
+        rf"\[(?:pause|break)\b[^\[\]]*\]|{_HEADING_SIGN}", re.IGNORECASE | re.MULTILINE
+    ),
     Markup.SSML: re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL),
 }
 _ENTITY = re.compile(r"&(?:\w+|#\d+|#x[0-9a-fA-F]+);")
@@ -134,7 +137,9 @@ def _iter_shown(text: str, words: Sequence[TimedWord]) -> Iterator[_Shown]:
         gap = _visible(text[word.end : max(word.end, next_start)])
         next_opening = _opening(gap) if index + 1 < len(words) else ""
         closing = gap[: len(gap) - len(next_opening)]
-        string = _one_line(opening + _visible(text[word.start : word.end]) + closing)
+        # A heading's sign counts as part of its first word.
+        own = _visible(text[word.start : word.end]).lstrip()
+        string = _one_line(opening + own + closing)
         shown = _Shown(
             word=word,
             text=string,
@@ -143,9 +148,10 @@ def _iter_shown(text: str, words: Sequence[TimedWord]) -> Iterator[_Shown]:
             ends_sentence=_SENTENCE_END.search(closing) is not None,
             ends_clause=_CLAUSE_END.search(closing) is not None,
         )
-        yield from _in_parts(shown)
         opening = next_opening
-        has_space = bool(_SPACES.search(gap))
+        if string:  # else a mark alone, of which nothing is shown
+            yield from _in_parts(shown)
+            has_space = bool(_SPACES.search(gap))
 
 
 def _opening(gap: str) -> str:

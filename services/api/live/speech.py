@@ -21,6 +21,7 @@ from mynah.audio.assembly import SpeechAssembler
 from mynah.audio.finished import iter_file_blocks
 from mynah.audio.flac import decode_flac
 from mynah.audio.formats import OutputLayout
+from mynah.audio.levelling import SPEECH_CEILING_DBTP
 from mynah.audio.mp3 import Mp3Encoder
 from mynah.audio.resample import StreamResampler
 from mynah.audio.tags import SpeechTags, build_id3
@@ -86,7 +87,10 @@ class StreamForm:
     def encoder(self) -> StreamEncoder:
         """An encoder for one listener."""
         if self.format == "mp3":
-            return Mp3Encoder(self.sample_rate, bitrate_kbps=self.bitrate_kbps)
+            # As loud as the finished file.
+            return Mp3Encoder(
+                self.sample_rate, bitrate_kbps=self.bitrate_kbps, headroom_db=-SPEECH_CEILING_DBTP
+            )
         return PcmEncoder()
 
 

@@ -115,6 +115,11 @@ def test_marks_of_the_markup_are_not_shown_but_part_words() -> None:
     assert "[pause 1.5s]" in lines_of(build_cues(text, found))[0]
 
 
+def test_the_sign_of_a_heading_is_not_shown() -> None:
+    text = "# Chapter 1\n\nOur #1 fox."
+    assert " ".join(lines_of(build_cues(text, timed(text)))) == "Chapter 1 Our #1 fox."
+
+
 def test_entities_are_shown_as_what_they_stand_for() -> None:
     ssml = "<p>She said: &quot;Tom &amp; Jerry&quot; &unknown; &#8212; <b>Bye</b>.</p>"
     words = [
