@@ -87,9 +87,10 @@ class StreamForm:
     def encoder(self) -> StreamEncoder:
         """An encoder for one listener."""
         if self.format == "mp3":
-            # As loud as the finished file.
             return Mp3Encoder(
-                self.sample_rate, bitrate_kbps=self.bitrate_kbps, headroom_db=-SPEECH_CEILING_DBTP
+                self.sample_rate,
+                bitrate_kbps=self.bitrate_kbps,
+                headroom_db=-SPEECH_CEILING_DBTP,
             )
         return PcmEncoder()
 

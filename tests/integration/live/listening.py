@@ -20,7 +20,7 @@ from tests.integration.voices.studio import Studio, json_of
 #: Long enough for several pieces.
 STORY = (
     "The fox ran over the hill and down to the river, where it drank. Then it slept in the grass. "
-) * 20
+) * 8
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ def ordered(studio: Studio, text: str = STORY, **body: Any) -> str:
     response = studio.post("/api/tts/generate", json=order)
     assert response.status_code == 202, response.get_data(as_text=True)
     return str(json_of(response)["job_id"])
+
+
+def finish(studio: Studio) -> None:
+    """Do all the work that waits and what follows from it."""
+    while studio.ready_steps():
+        studio.work()
 
 
 @contextmanager

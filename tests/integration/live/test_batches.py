@@ -22,6 +22,7 @@ from mynah.errors import EngineFailed
 from mynah.jobs.transitions import fail_job
 from services.api.use_cases.batches import cancel_batch
 from tests.integration.api.gateway import ADA, NOBODY, error_of
+from tests.integration.live.listening import finish
 from tests.integration.voices.studio import Studio, json_of
 
 DEFAULTS = {"voice_id": str(ADA)}
@@ -198,7 +199,7 @@ def test_a_finished_batch_is_one_archive_with_a_manifest(studio: Studio) -> None
     cancel_item(studio, batch["items"][4])
     assert shown(studio, batch)["download_url"] is None
     error_of(studio.get(f"/api/tts/batch/{batch['batch_id']}/download"), 409)
-    studio.work()
+    finish(studio)
     done = shown(studio, batch)
     assert (done["status"], done["progress"], done["eta_s"]) == ("completed", 1, None)
     assert done["counts"] == {
@@ -287,7 +288,7 @@ def test_cancelling_a_batch_keeps_what_is_finished(studio: Studio) -> None:
 
 def test_a_finished_batch_cannot_be_cancelled(studio: Studio) -> None:
     batch = ordered(studio, *texts(1))
-    studio.work()
+    finish(studio)
     refused = studio.post(f"/api/tts/batch/{batch['batch_id']}/cancel")
     assert error_of(refused, 409)["error_code"] == "job_ended"
 
@@ -296,7 +297,7 @@ def test_a_batch_whose_items_were_all_cancelled_ends_with_its_manifest(studio: S
     batch = ordered(studio, *texts(2))
     for item in batch["items"]:
         cancel_item(studio, item)
-    studio.work()
+    finish(studio)
     assert shown(studio, batch)["status"] == "completed"
     with archive_of(studio, batch) as archive:
         assert archive.namelist() == ["manifest.json", "manifest.csv"]
@@ -310,7 +311,7 @@ def test_outputs_that_are_gone_before_the_archive_is_made_are_expired(studio: St
         studio.work(most=1)
     studio.gateway.change_job(jobs[0], output_key=None)
     studio.container.store.delete(str(studio.job(jobs[1]).output_key))
-    studio.work()
+    finish(studio)
     with archive_of(studio, batch) as archive:
         items = manifest_of(archive)["items"]
         assert [item["status"] for item in items] == ["expired", "expired", "completed"]
@@ -339,7 +340,9 @@ def test_items_that_end_while_the_batch_is_cancelled_are_counted_once(studio: St
             faults.append(error)
 
     cancel = (cancel_batch, studio.worker.new_uow, studio.account.id, batch_id)
-    threads = [threading.Thread(target=run, args=args) for args in ((studio.work,), cancel, cancel)]
+    threads = [
+        threading.Thread(target=run, args=args) for args in ((finish, studio), cancel, cancel)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mynah.contracts.states import JobState
 from tests.integration.api.gateway import NOBODY, error_of
-from tests.integration.live.listening import events_of, listening, messages_of, ordered
+from tests.integration.live.listening import events_of, finish, listening, messages_of, ordered
 from tests.integration.voices.studio import Studio, json_of
 from tests.parts import wait_for
 
@@ -52,7 +52,7 @@ def test_events_come_in_order_from_the_state_to_the_end(studio: Studio) -> None:
 
 def test_an_ended_job_has_one_event_and_does_not_ask_to_come_back(studio: Studio) -> None:
     job_id = ordered(studio, "Hello.")
-    studio.work()
+    finish(studio)
     with listening(studio, job_id, "events") as response:
         (event,) = events_of(response)
     assert (event.name, event.data["status"]) == ("completed", "completed")
@@ -96,7 +96,7 @@ def test_many_listeners_hear_of_one_job(studio: Studio) -> None:
         for events in both:
             assert next(events).name == "state"
         assert studio.container.slots.taken == 2
-        studio.work()
+        finish(studio)
         for events in both:
             assert [event.name for event in events][-1] == "completed"
 

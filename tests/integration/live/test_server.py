@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.live.conftest import MAX_STREAMS, MAX_STREAMS_PER_USER, Server
-from tests.integration.live.listening import STORY, decode, ordered
+from tests.integration.live.listening import STORY, decode, finish, ordered
 from tests.integration.voices.studio import Studio
 from tests.parts import wait_for
 
@@ -137,7 +137,7 @@ def test_a_listener_who_vanishes_without_a_word_is_noticed(studio: Studio, serve
 
 
 def test_a_listener_who_stays_but_takes_nothing_is_cut_off(studio: Studio, server: Server) -> None:
-    job_id = ordered(studio, STORY * 2)
-    studio.work()
+    job_id = ordered(studio, STORY * 4)
+    finish(studio)
     with plain_listener(studio, server, f"/api/tts/job/{job_id}/stream?format=wav"):
         wait_for(lambda: server.listeners() == 0, 10, "it holds a thread for ever")

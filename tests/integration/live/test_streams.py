@@ -17,7 +17,14 @@ from mynah.contracts.object_keys import work_folder
 from mynah.contracts.states import JobState
 from services.api.live.connection import StreamCut
 from tests.integration.api.gateway import error_of
-from tests.integration.live.listening import decode, from_pcm, likeness, listening, ordered
+from tests.integration.live.listening import (
+    decode,
+    finish,
+    from_pcm,
+    likeness,
+    listening,
+    ordered,
+)
 from tests.integration.voices.studio import Studio
 from tests.parts import wait_for
 
@@ -82,6 +89,7 @@ def test_an_mp3_stream_is_one_encoders_work(studio: Studio) -> None:
     heard, finished = decode(data)[delay:], decode(output_of(studio, job_id))
     assert -FRAME <= len(heard) - len(finished) <= 3 * FRAME
     assert likeness(heard, finished) > 0.98
+    assert np.abs(heard).mean() == pytest.approx(np.abs(finished).mean(), rel=0.02)
 
 
 def test_a_wav_stream_has_a_header_of_open_length(studio: Studio) -> None:
@@ -109,7 +117,7 @@ def test_pieces_that_are_done_come_at_once(studio: Studio) -> None:
     while len(studio.ready_steps()) > 1:
         studio.work(most=1)
     with listening(studio, job_id, "stream?format=pcm") as response:
-        studio.work()
+        finish(studio)
         heard = from_pcm(b"".join(chunks_of(response)))
     assert_same_speech(heard, decode(output_of(studio, job_id)))
 
@@ -123,7 +131,7 @@ def test_a_slow_listener_goes_on_when_the_segments_are_gone(
         studio.work(most=1)
         chunks = chunks_of(response)
         heard = next(chunks) + next(chunks)
-        studio.work()
+        finish(studio)
         remove_segments(studio, job_id)
         heard += b"".join(chunks)
     assert_same_speech(from_pcm(heard), decode(output_of(studio, job_id)))
@@ -131,7 +139,7 @@ def test_a_slow_listener_goes_on_when_the_segments_are_gone(
 
 def test_a_finished_job_is_sent_in_the_form_that_is_wanted(studio: Studio) -> None:
     job_id = ordered(studio)
-    studio.work()
+    finish(studio)
     remove_segments(studio, job_id)
     finished = output_of(studio, job_id)
     with listening(studio, job_id, "stream?format=pcm") as response:
@@ -142,7 +150,7 @@ def test_a_finished_job_is_sent_in_the_form_that_is_wanted(studio: Studio) -> No
 
 def test_a_finished_job_is_sent_by_range_in_its_own_form(studio: Studio) -> None:
     job_id = ordered(studio, "Hello there.")
-    studio.work()
+    finish(studio)
     finished = output_of(studio, job_id)
     for query in ("", "?format=mp3&bitrate_kbps=96"):
         with listening(studio, job_id, f"stream{query}", Range="bytes=100-199") as response:
@@ -178,7 +186,7 @@ def test_a_stream_whose_audio_is_gone_is_cut(studio: Studio) -> None:
         chunks = chunks_of(response)
         assert not next(chunks)
         assert next(chunks)
-        studio.work()
+        finish(studio)
         remove_segments(studio, job_id)
         studio.gateway.change_job(job_id, output_key=None)
         with pytest.raises(StreamCut):
@@ -195,7 +203,7 @@ def test_a_store_that_is_away_for_a_moment_is_waited_for(studio: Studio) -> None
         studio.work(most=1)
         chunks = chunks_of(response)
         heard = next(chunks) + next(chunks)
-        studio.work()
+        finish(studio)
         folder.rename(away)
         back = threading.Timer(0.7, away.rename, [folder])
         back.start()
