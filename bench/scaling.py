@@ -24,11 +24,15 @@ from mynah.jobs.transitions import cancel_job
 WORKERS = (1, 2, 4, 8, 16)
 TARGETS = {8: 0.9, 16: 0.85}
 LONG_STORIES = 10
-SENTENCE = (
-    "The lamplighter went from house to house, and behind every window somebody told a story "
-    "about the sea. "
+PARAGRAPH = (
+    "The lamplighter went from house to house, and behind every window somebody told a story about "
+    "the sea. It was late. Nobody had seen the old ship since the spring, when the ice broke and "
+    "the gulls came back. He counted the lights: one in the harbour, two on the hill, and a small "
+    "one, hardly more than a spark, far out where the water ended. What could it be? He put down "
+    "his ladder and listened. The wind had turned to the south; it smelled of salt, of tar and of "
+    "oranges, as it does when somebody comes home."
 )
-SHORT = SENTENCE * 3
+SHORT = PARAGRAPH
 
 
 def run(target: Target, minutes: float = 15.0) -> None:
@@ -44,9 +48,7 @@ def run(target: Target, minutes: float = 15.0) -> None:
 def story_of(minutes: float) -> str:
     """A text that the simulated engine speaks for so long."""
     characters = minutes * 60 * INFO.characters_per_second
-    sentences = round(characters / len(SENTENCE))
-    paragraphs = [SENTENCE * 5 for _ in range(max(1, sentences // 5))]
-    return "\n\n".join(paragraph.strip() for paragraph in paragraphs)
+    return "\n\n".join([PARAGRAPH] * max(1, round(characters / len(PARAGRAPH))))
 
 
 def _measure_efficiency(stack: PrivateStack, voice_id: UUID, minutes: float) -> None:
