@@ -45,27 +45,36 @@ def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int
     The rest is released step by step as steps finish, which keeps long jobs from filling the
     queue. The caller commits.
     """
-    job.id = job.id or new_id()
-    job.state = JobState.PENDING
-    job.steps_total = len(plans)
-    job.work_total = sum(plan.weight for plan in plans)
-    uow.jobs.add(job)
+    submit_jobs(uow, [(job, plans)], window)
+
+
+def submit_jobs(
+    uow: UnitOfWork, orders: Sequence[tuple[Job, Sequence[StepPlan]]], window: int
+) -> None:
+    """Add jobs as ``submit_job`` does, however many in a few statements."""
+    for job, plans in orders:
+        job.id = job.id or new_id()
+        job.state = JobState.PENDING
+        job.steps_total = len(plans)
+        job.work_total = sum(plan.weight for plan in plans)
+        uow.jobs.add(job)
     uow.session.flush()
-    steps = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
-    released = [step for step in steps if step.stage == 0][:window]
-    for step in released:
-        step.state = StepState.READY
-        step.sent_count = 1
-    uow.steps.insert_all(steps)
-    uow.pieces.add_all(
-        [
+    steps: list[Step] = []
+    pieces: list[Piece] = []
+    for job, plans in orders:
+        own = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
+        for step in [step for step in own if step.stage == 0][:window]:
+            step.state = StepState.READY
+            step.sent_count = 1
+            uow.send_step(step, job)
+        steps += own
+        pieces += [
             _build_piece(step, plan.piece)
-            for step, plan in zip(steps, plans, strict=True)
+            for step, plan in zip(own, plans, strict=True)
             if plan.piece is not None
         ]
-    )
-    for step in released:
-        uow.send_step(step, job)
+    uow.steps.insert_all(steps)
+    uow.pieces.add_all(pieces)
 
 
 def _build_piece(step: Step, plan: PiecePlan) -> Piece:

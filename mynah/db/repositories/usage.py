@@ -27,7 +27,9 @@ class UsageRepository:
         """One month of a user."""
         return self._session.get(Usage, (user_id, period))
 
-    def reserve(self, user_id: UUID, period: str, characters: int, quota: int) -> bool:
+    def reserve(
+        self, user_id: UUID, period: str, characters: int, quota: int, *, jobs: int = 1
+    ) -> bool:
         """Take ``characters`` of the month's quota; False, and nothing taken, beyond it."""
         if characters > quota:
             return False
@@ -35,7 +37,7 @@ class UsageRepository:
             user_id=user_id,
             period=period,
             characters=characters,
-            jobs=1,
+            jobs=jobs,
             audio_s=0.0,
             cost=0.0,
             output_bytes=0,
@@ -43,7 +45,7 @@ class UsageRepository:
         )
         statement = statement.on_conflict_do_update(
             index_elements=[Usage.user_id, Usage.period],
-            set_={"characters": Usage.characters + characters, "jobs": Usage.jobs + 1},
+            set_={"characters": Usage.characters + characters, "jobs": Usage.jobs + jobs},
             where=Usage.characters + characters <= quota,
         )
         return self._session.scalar(statement.returning(Usage.characters)) is not None

@@ -13,11 +13,16 @@ from mynah.db.ids import new_id
 from mynah.db.models import Job
 from mynah.db.repositories.batches import BatchChild, ChildSums
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from mynah.errors import InvalidRequest, MynahError, NotFound, QuotaExceeded, TextTooLong
+from mynah.errors import InvalidRequest, MynahError, NotFound, TextTooLong
 from mynah.jobs.submission import StepPlan, submit_job
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
-from services.api.use_cases.speech import Requester, order_speech
+from services.api.use_cases.speech import (
+    PreparedSpeech,
+    Requester,
+    place_speech,
+    prepare_speech,
+)
 from services.api.use_cases.speech_order import SpeechOrder
 
 #: Items that one transaction cancels: their workers wait for its locks.
@@ -58,37 +63,45 @@ def order_batch(
     Items that cannot be spoken are noted with their error. Raises InvalidRequest when that are
     all, TextTooLong for all texts together, QuotaExceeded for the whole.
     """
-    characters = _checked_characters(order, settings.max_batch_characters)
-    batch = Job(id=new_id(), user_id=requester.user_id, kind=JobKind.BATCH, request={})
-    batch.request_id = requester.request_id
-    submit_job(uow, batch, [StepPlan(PACK_BATCH, PACK_BATCH.queue_for(), 0)], window=0)
-    children: list[tuple[int, Job]] = []
+    _check_characters(order, settings.max_batch_characters)
+    speeches: list[PreparedSpeech] = []
     rejected: list[RejectedItem] = []
     known: set[str] = set()
+    batch_id = new_id()
     for position, item in enumerate(order.items):
         try:
-            job = _order_item(uow, settings, requester, item, known)
-        except QuotaExceeded as error:
-            message = f"The month's quota does not allow the {characters} characters of the batch."
-            raise QuotaExceeded(message, retry_after_s=error.retry_after_s) from error
+            speech = _prepare_item(uow, settings, requester, item, known)
         except MynahError as error:
             if error.status >= 500:
                 raise
             rejected.append(_rejection(position, error))
         else:
-            children.append((position, job))
-    if not children:
+            speech.job.parent_id, speech.job.position = batch_id, position
+            speeches.append(speech)
+    if not speeches:
         raise _nothing_to_speak(rejected)
-    for position, job in children:  # all at once: one statement instead of a thousand
-        job.parent_id, job.position = batch.id, position
-    batch.open_children = len(children)
-    batch.request = BatchRequest(
+    batch = Job(
+        id=batch_id,
+        user_id=requester.user_id,
+        kind=JobKind.BATCH,
+        request=_build_request(requester, order, rejected).model_dump(mode="json"),
+        request_id=requester.request_id,
+        open_children=len(speeches),
+    )
+    submit_job(uow, batch, [StepPlan(PACK_BATCH, PACK_BATCH.queue_for(), 0)], window=0)
+    place_speech(uow, settings, requester, speeches)
+    return batch
+
+
+def _build_request(
+    requester: Requester, order: BatchOrder, rejected: Sequence[RejectedItem]
+) -> BatchRequest:
+    return BatchRequest(
         title=order.title,
         custom_ids=tuple(item.custom_id for item in order.items),
         rejected=tuple(rejected),
         origin=requester.origin,
-    ).model_dump(mode="json")
-    return batch
+    )
 
 
 def find_batch(uow: UnitOfWork, user_id: UUID, batch_id: UUID) -> Job:
@@ -141,34 +154,34 @@ def _cancel_some(new_uow: UnitOfWorkFactory, batch_id: UUID) -> bool:
         return bool(children)
 
 
-def _checked_characters(order: BatchOrder, limit: int) -> int:
-    characters = sum(
-        len(item.order.text) for item in order.items if isinstance(item.order, SpeechOrder)
-    )
+def _check_characters(order: BatchOrder, limit: int) -> None:
+    orders = [item.order for item in order.items if isinstance(item.order, SpeechOrder)]
+    texts = [one.text for one in orders]
+    texts += [line.text for one in orders for line in one.script]
+    characters = sum(map(len, texts))
     if characters > limit:
         raise TextTooLong(
             f"The texts have {characters} characters together; {limit} are allowed.",
             code="batch_too_long",
         )
-    return characters
 
 
-def _order_item(
+def _prepare_item(
     uow: UnitOfWork,
     settings: Settings,
     requester: Requester,
     item: BatchItem,
     known: set[str],
-) -> Job:
+) -> PreparedSpeech:
     if isinstance(item.order, InvalidRequest):
         raise item.order
     if item.custom_id is not None and item.custom_id in known:
         message = f"The custom_id {item.custom_id!r} was given before."
         raise InvalidRequest(message, code="duplicate_custom_id")
-    job = order_speech(uow, settings, requester, item.order)
+    speech = prepare_speech(uow, settings, requester, item.order)
     if item.custom_id is not None:
         known.add(item.custom_id)
-    return job
+    return speech
 
 
 def _rejection(position: int, error: MynahError) -> RejectedItem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -18,7 +19,7 @@ from mynah.db.models import Job
 from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, Gone, NotFound, QuotaExceeded
-from mynah.jobs.submission import submit_job
+from mynah.jobs.submission import StepPlan, submit_jobs
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
 from services.api.use_cases.speech_order import SpeechOrder
@@ -37,6 +38,14 @@ class Requester:
     monthly_character_quota: int | None = None  # None = the platform's
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedSpeech:
+    """A speech job to be and its steps."""
+
+    job: Job
+    steps: Sequence[StepPlan]
+
+
 def order_speech(
     uow: UnitOfWork,
     settings: Settings,
@@ -46,8 +55,23 @@ def order_speech(
 ) -> Job:
     """Make a speech job. The caller commits.
 
-    Raises NotFound (voice), Conflict (voice not ready), InvalidRequest, TextTooLong,
-    QuotaExceeded.
+    Raises what ``prepare_speech`` and ``place_speech`` raise.
+    """
+    prepared = prepare_speech(uow, settings, requester, order, lane)
+    place_speech(uow, settings, requester, [prepared])
+    return prepared.job
+
+
+def prepare_speech(
+    uow: UnitOfWork,
+    settings: Settings,
+    requester: Requester,
+    order: SpeechOrder,
+    lane: Lane = Lane.BATCH,
+) -> PreparedSpeech:
+    """Check an order and plan its job; nothing is written.
+
+    Raises NotFound (voice), Conflict (voice not ready), InvalidRequest, TextTooLong.
     """
     plan = plan_order(uow, settings, requester.user_id, order, lane)
     request = _build_request(order, plan, requester.origin)
@@ -59,15 +83,27 @@ def order_speech(
         request_id=requester.request_id,
         voice_id=plan.voice.id,
         characters=plan.characters,
+        usage_period=period_of(utc_now()),
         estimated_duration_s=plan.estimate.duration_s,
         estimated_cost=plan.estimate.cost,
         output_format=order.output_format,
         has_work_files=True,
     )
-    submit_job(uow, job, plan.steps, settings.release_window)
+    return PreparedSpeech(job, plan.steps)
+
+
+def place_speech(
+    uow: UnitOfWork, settings: Settings, requester: Requester, speeches: Sequence[PreparedSpeech]
+) -> None:
+    """Submit jobs and take their characters out of the quota, of all or of none.
+
+    The caller commits. Raises QuotaExceeded.
+    """
+    orders = [(speech.job, speech.steps) for speech in speeches]
+    submit_jobs(uow, orders, settings.release_window)
     quota = quota_of(requester, settings)
-    _reserve_quota(uow, job, quota)  # last: it locks the user's row until the commit
-    return job
+    jobs = [speech.job for speech in speeches]
+    _reserve_quota(uow, jobs, quota)  # last: it locks the user's row until the commit
 
 
 def find_speech_job(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Job:
@@ -157,12 +193,13 @@ def _tier_bitrate_kbps(order: SpeechOrder) -> int:
     return nearest_bitrate_kbps(fmt, tier, rate, order.channels) or tier
 
 
-def _reserve_quota(uow: UnitOfWork, job: Job, quota: int) -> None:
-    now = utc_now()
-    job.usage_period = period_of(now)
-    if not uow.usage.reserve(job.user_id, job.usage_period, job.characters, quota):
+def _reserve_quota(uow: UnitOfWork, jobs: Sequence[Job], quota: int) -> None:
+    now, first = utc_now(), jobs[0]
+    characters = sum(job.characters for job in jobs)
+    period = str(first.usage_period)
+    if not uow.usage.reserve(first.user_id, period, characters, quota, jobs=len(jobs)):
         raise QuotaExceeded(
-            f"The quota of {quota} characters per month does not allow {job.characters} more.",
+            f"The quota of {quota} characters per month does not allow {characters} more.",
             retry_after_s=seconds_to_next_month(now),
         )
 
