@@ -34,6 +34,7 @@ from services.api.use_cases.speech import Requester, order_speech
 from services.api.use_cases.speech_order import SpeechOrder
 
 REDIS_DATABASE = 11
+WARM_UP_SENTENCES = 8  # per worker
 ENTRY_POINT = "[mynah.engines]\nsimulated = bench.simulated_engine:INFO\n"
 
 
@@ -100,11 +101,16 @@ class PrivateStack:
         sign = "ready." if kind == "worker" else "beat: Starting"
         _wait(lambda: sign in log.read_text(), 60, f"{name} is not ready: {processes.tail(log)}")
 
-    def start_speakers(self, engine: str, count: int) -> None:
-        """Start a pool of ``count`` speech workers."""
+    def start_speakers(self, engine: str, count: int, voice_id: UUID) -> None:
+        """Start a pool of ``count`` speech workers and let each speak something.
+
+        What a process does once in its life (imports, connections) is not what is measured.
+        """
         queues = f"tts.{engine}.live,tts.{engine}.batch"
         app = "services.worker_tts.app"
         self.start("speakers", app, "worker", "-Q", queues, "-c", str(count))
+        warm_up = "Good evening to all of you who came. " * (WARM_UP_SENTENCES * count)
+        self.wait_completed(self.speak(self.add_user(), voice_id, warm_up), 120)
 
     def stop(self, name: str) -> None:
         """Stop a pool."""

@@ -56,7 +56,7 @@ def _measure_efficiency(stack: PrivateStack, voice_id: UUID, minutes: float) -> 
     text = story_of(minutes)
     alone_s = 0.0
     for count in WORKERS:
-        stack.start_speakers(INFO.id, count)
+        stack.start_speakers(INFO.id, count, voice_id)
         job = stack.wait_completed(stack.speak(stack.add_user(), voice_id, text), 1200)
         stack.stop("speakers")
         took = took_s(job)
@@ -73,7 +73,7 @@ def _measure_efficiency(stack: PrivateStack, voice_id: UUID, minutes: float) -> 
 
 def _measure_fairness(stack: PrivateStack, voice_id: UUID) -> None:
     print_title(f"A short job of another user while {LONG_STORIES} long stories are spoken")
-    stack.start_speakers(INFO.id, 2)
+    stack.start_speakers(INFO.id, 2, voice_id)
     alone = took_s(stack.wait_completed(stack.speak(stack.add_user(), voice_id, SHORT), 60))
     stories = [stack.speak(stack.add_user(), voice_id, story_of(5.0)) for _ in range(LONG_STORIES)]
     time.sleep(8.0)  # until every story is being spoken
@@ -97,7 +97,7 @@ def _cancel(stack: PrivateStack, job_id: UUID) -> None:
 
 def _measure_espeak(stack: PrivateStack, voice_id: UUID, minutes: float) -> None:
     print_title(f"A story of about {minutes:g} minutes on eSpeak NG, one worker")
-    stack.start_speakers("espeak", 1)
+    stack.start_speakers("espeak", 1, voice_id)
     job = stack.wait_completed(stack.speak(stack.add_user(), voice_id, story_of(minutes)), 600)
     stack.stop("speakers")
     factor = took_s(job) / float(job.actual_duration_s or 1.0)

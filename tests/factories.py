@@ -79,13 +79,19 @@ def add_user(new_uow: UnitOfWorkFactory, **columns: object) -> UUID:
         return user.id
 
 
-def add_job(database: Database, user_id: UUID, pieces: int, window: int = 8) -> Job:
-    """A speech job of so many pieces, submitted; it has no voice and cannot be spoken."""
+def add_job(
+    database: Database,
+    user_id: UUID,
+    pieces: int,
+    window: int = 8,
+    kind: str = JobKind.SPEECH,
+) -> Job:
+    """A job of so many pieces, submitted; it has no voice and cannot be spoken."""
     plans = [
         StepPlan(SYNTHESIZE, QUEUE, 0, PiecePlan(f"Piece {number}.", 100))
         for number in range(pieces)
     ]
-    job = Job(id=new_id(), user_id=user_id, kind=JobKind.SPEECH, request={}, request_id="r-1")
+    job = Job(id=new_id(), user_id=user_id, kind=kind, request={}, request_id="r-1")
     with database.new_uow() as uow:
         submit_job(uow, job, [*plans, StepPlan(ASSEMBLE, "audio", 1)], window)
         uow.commit()

@@ -9,12 +9,15 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-from mynah.contracts.states import OPEN_JOB_STATES, JobState, StepState
+from mynah.contracts.states import OPEN_JOB_STATES, JobKind, JobState, StepState
 from mynah.db.clock import utc_now
 from mynah.db.models import Job, Step
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, MynahError
 from mynah.jobs.outcomes import apply_failure
+from mynah.jobs.progress import estimate_eta_s
+
+EARLY_ASSEMBLY_S = 2.0  # before the last piece, as far as one can tell
 
 
 def finish_step(uow: UnitOfWork, job: Job, step: Step, token: UUID) -> bool:
@@ -37,11 +40,22 @@ def finish_step(uow: UnitOfWork, job: Job, step: Step, token: UUID) -> bool:
         return True
     if following.stage > step.stage:
         release_stage(uow, job, following.stage)
-    elif following.state == StepState.WAITING:
+        return True
+    if following.state == StepState.WAITING:
         following.state = StepState.READY
         uow.steps.mark_sent(following)
         uow.send_step(following, job)
+    if job.kind == JobKind.SPEECH and _is_nearly_spoken(job):
+        release_stage(uow, job, step.stage + 1)
     return True
+
+
+def _is_nearly_spoken(job: Job) -> bool:
+    """Whether the assembly may begin: it waits for the last pieces while it joins the others."""
+    if job.work_done < job.work_total / 2:
+        return False
+    left_s = estimate_eta_s(job.started_at, job.work_done, job.work_total, utc_now())
+    return left_s is not None and left_s <= EARLY_ASSEMBLY_S
 
 
 def release_stage(uow: UnitOfWork, job: Job, stage: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -19,7 +20,7 @@ from mynah.db.clock import utc_now
 from mynah.db.models import Job, Piece
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import engine_info
-from mynah.errors import Gone, NotFound
+from mynah.errors import Gone, NotFound, Unavailable
 from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
@@ -27,6 +28,7 @@ from mynah.observability.metrics import ENCODE_SECONDS, OUTPUT_BYTES, SAVED_BYTE
 from services.audio_proc.assembly import AssembledSpeech, OutputSettings, assemble_speech
 
 UNTITLED_CHARACTERS = 60
+PATIENCE_S, LOOK_S = 1.5, 0.03  # with a piece that is being spoken
 _SPAN_DIGITS = 4
 
 
@@ -56,6 +58,8 @@ def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
         key = story(claim.job.id, request.language, request.origin, audio.format)
         worker.store.put_file(key, audio.rewound(), audio.size_bytes, audio.content_type)
     _count(speech)
+    with worker.new_uow() as uow:  # the last pieces were still being spoken at the start
+        pieces = uow.pieces.of_job(claim.job.id)
     details = _details(speech, pieces, segments.pcm_bytes)
     reports = [PieceReport.model_validate(piece.report) for piece in pieces if piece.report]
 
@@ -95,9 +99,25 @@ class _Segments:
         self.pcm_bytes = 0
         for piece in self._pieces:
             self._claim.ensure_held()
-            segment = self._load(str(piece.segment_key))
+            segment = self._load(piece.segment_key or self._await_key(piece))
             self.pcm_bytes += 2 * segment.frames * segment.channels
             yield segment, piece.pause_after_ms
+
+    def _await_key(self, piece: Piece) -> str:
+        """The segment of a piece that is being spoken. Raises Unavailable when that takes long.
+
+        The assembly begins a little before the last pieces are done. Rather than keep others from
+        this worker it is put back then, for a later try.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            self._claim.ensure_held()
+            with self._worker.new_uow() as uow:
+                row = uow.pieces.of_step(piece.step_id)
+            if row is not None and row.segment_key is not None:
+                return row.segment_key
+            time.sleep(LOOK_S)
+        raise Unavailable("The last pieces are not spoken yet.", code="pieces_not_spoken")
 
     def _load(self, key: str) -> Waveform:
         try:
