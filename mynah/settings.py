@@ -92,6 +92,9 @@ class Settings(BaseSettings):
 
     # Gateway
     public_url: str = "http://127.0.0.1:8000"
+    compat_names_file: Path | None = Field(
+        None, description="TOML: what other vendors' names of models and voices stand for"
+    )
     trusted_proxies: int = Field(0, ge=0, le=10, description="whose X-Forwarded-For is believed")
     max_streams: int = Field(48, ge=1, description="listeners of one process, a thread each")
     max_streams_per_user: int = Field(12, ge=1, description="of one process")

@@ -17,6 +17,7 @@ from mynah.db.models import Job, Step
 from mynah.db.repositories.accounts import ApiKeyRepository, RefreshTokenRepository, UserRepository
 from mynah.db.repositories.analytics import AnalyticsRepository
 from mynah.db.repositories.batches import BatchRepository
+from mynah.db.repositories.consents import ConsentRepository
 from mynah.db.repositories.dictionaries import DictionaryRepository
 from mynah.db.repositories.fair_claims import FairClaims
 from mynah.db.repositories.jobs import JobRepository
@@ -49,6 +50,7 @@ class UnitOfWork:
         self.api_keys = ApiKeyRepository(self.session)
         self.refresh_tokens = RefreshTokenRepository(self.session)
         self.samples = SampleRepository(self.session)
+        self.consents = ConsentRepository(self.session)
         self.voices = VoiceRepository(self.session)
         self.dictionaries = DictionaryRepository(self.session)
         self.jobs = JobRepository(self.session)

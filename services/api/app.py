@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import mynah
 from mynah.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from services.api.bootstrap import EXTENSION, Container
+from services.api.compat.headers import register_vendor_headers
 from services.api.errors import register_error_handlers
 from services.api.guards import register_guards
 from services.api.rate_limits import register_rate_limits
@@ -51,6 +52,7 @@ def create_app(container: Container) -> Flask:
     app.config.update(_openapi_config(container.settings.public_url))
     app.json.sort_keys = False  # type: ignore[attr-defined]
     _register_request_context(app)
+    register_vendor_headers(app)  # before the limits, so that it sees what they write
     register_guards(app)
     register_rate_limits(app, container.settings)
     api = GatewayApi(app)

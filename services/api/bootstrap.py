@@ -15,6 +15,7 @@ from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
+from services.api.compat.names import VendorNames, load_names
 from services.api.live.slots import StreamSlots
 from services.api.live.watching import JobWatcher
 
@@ -32,6 +33,7 @@ class Container:
     presence: Presence
     watcher: JobWatcher
     slots: StreamSlots
+    names: VendorNames
 
     def ping_database(self) -> None:
         """Raises DatabaseUnavailable when the database does not answer."""
@@ -40,7 +42,7 @@ class Container:
 
 
 def build_container(settings: Settings) -> Container:
-    """Compose the parts. Raises ValueError without a JWT secret."""
+    """Compose the parts. Raises ValueError without a JWT secret, or for a wrong table of names."""
     if len(settings.jwt_secret.get_secret_value()) < 32:
         raise ValueError("MYNAH_JWT_SECRET must be set to at least 32 characters")
     session_factory = make_session_factory(connect(settings))
@@ -57,6 +59,7 @@ def build_container(settings: Settings) -> Container:
         presence=Presence(settings),
         watcher=JobWatcher(new_uow),
         slots=StreamSlots(settings.max_streams, settings.max_streams_per_user),
+        names=load_names(settings.compat_names_file),
     )
 
 

@@ -1,4 +1,4 @@
-"""The one mapping from errors to HTTP answers, and the one error body."""
+"""The one mapping from errors to HTTP answers, and the one error body (and the vendors')."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException
 
 from mynah.errors import MynahError
+from services.api.compat.envelopes import vendor_error
+from services.api.compat.vendors import current_vendor
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ def error_response(
 ) -> Response:
     """The error body: flask-smorest's fields and ``detail``, ``error_code``, ``request_id``.
 
+    On the paths of another vendor's API it is that vendor's.
     ``retry_after_s`` is left in ``g`` for the end of the request, which has the last word on
     ``Retry-After``.
     """
@@ -55,6 +58,9 @@ def error_response(
     }
     if errors:
         body["errors"] = errors
+    vendor = current_vendor()
+    if vendor is not None:
+        status, body = vendor_error(vendor, status, message, error_code, errors)
     response = jsonify(body)
     response.status_code = status
     g.retry_after_s = retry_after_s

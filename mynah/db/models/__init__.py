@@ -2,6 +2,7 @@
 
 from mynah.db.models.account import ApiKey, RefreshToken, User
 from mynah.db.models.base import Base
+from mynah.db.models.consent import VoiceConsent
 from mynah.db.models.dictionary import Dictionary, DictionaryVersion
 from mynah.db.models.job import Job, Piece, Rendition, Step
 from mynah.db.models.sample import Sample
@@ -23,5 +24,6 @@ __all__ = [
     "Usage",
     "User",
     "Voice",
+    "VoiceConsent",
     "VoiceSample",
 ]

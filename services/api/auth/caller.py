@@ -20,6 +20,7 @@ from services.api.auth.api_keys import KEY_START, hash_key
 from services.api.auth.scopes import scopes_of_role
 from services.api.auth.tokens import read_token
 from services.api.bootstrap import Container, current_container
+from services.api.compat.vendors import vendor_credential
 
 LAST_USED_PRECISION = timedelta(minutes=1)
 
@@ -74,14 +75,17 @@ def _find_caller() -> Caller | MynahError:
 
 def _authenticate(container: Container) -> Caller:
     key = request.headers.get("X-API-Key", "")
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    if not key and scheme.lower() == "bearer":
-        if not bearer.startswith(KEY_START):
-            return _caller_of_token(container, bearer.strip())
-        key = bearer.strip()
-    if not key:
+    credential = key or vendor_credential() or _bearer()
+    if not credential:
         raise NotAuthenticated("Send an access token or an API key.")
-    return _caller_of_key(container, key)
+    if key or credential.startswith(KEY_START):
+        return _caller_of_key(container, credential)
+    return _caller_of_token(container, credential)
+
+
+def _bearer() -> str:
+    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
 
 
 def _caller_of_token(container: Container, encoded: str) -> Caller:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import structlog
@@ -22,12 +22,19 @@ def listener_connection(container: Container) -> Connection:
 
 
 def answer_stream(
-    container: Container, job_id: UUID, body: Iterator[bytes], content_type: str
+    container: Container,
+    job_id: UUID,
+    body: Iterator[bytes],
+    content_type: str,
+    give_back: Callable[[], None] | None = None,
 ) -> Response:
-    """Answer with ``body`` as it comes. Raises TooManyRequests or Unavailable without a slot."""
+    """Answer with ``body`` as it comes. ``give_back``: of a slot that was taken already.
+
+    Raises TooManyRequests or Unavailable without a slot.
+    """
     if request.method == "HEAD":  # nothing is sent, so nothing would tell its end
         return Response((), content_type=content_type)
-    give_back = container.slots.take(current_caller().user_id)
+    give_back = give_back or container.slots.take(current_caller().user_id)
     response = Response(_told(body, job_id), content_type=content_type)
     response.call_on_close(give_back)
     response.headers["Cache-Control"] = "no-store"

@@ -29,6 +29,11 @@ class StreamSlots:
         with self._lock:
             return self._by_user.total()
 
+    def taken_by(self, user_id: UUID) -> int:
+        """Listeners of one user now."""
+        with self._lock:
+            return self._by_user[user_id]
+
     def take(self, user_id: UUID) -> Callable[[], None]:
         """Take a slot; returns what gives it back, once, however often it is called.
 

@@ -14,6 +14,8 @@ from services.api.resources import (
     dictionaries,
     live,
     models,
+    openai_speech,
+    openai_voices,
     operations,
     renditions,
     samples,
@@ -21,6 +23,7 @@ from services.api.resources import (
     simple_voices,
     subtitles,
     tts,
+    vendor_models,
     voice_files,
     voices,
 )
@@ -43,4 +46,10 @@ BLUEPRINTS = (
     analytics.blp,
     admin.blp,
 )
-PLAIN_BLUEPRINTS = (operations.blp,)
+# Not in our document: the vendors have their own of these shapes (docs/compat.md).
+PLAIN_BLUEPRINTS = (
+    operations.blp,
+    openai_speech.blp,
+    openai_voices.blp,
+    vendor_models.blp,
+)

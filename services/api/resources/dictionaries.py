@@ -18,6 +18,7 @@ from services.api.blueprints import BINARY, ApiBlueprint
 from services.api.bootstrap import current_container
 from services.api.downloads import filename_parameters
 from services.api.schemas import dictionaries as schemas
+from services.api.schemas.common import flatten_messages
 from services.api.schemas.voices import VoiceSchema, show_voice
 from services.api.texts import printable
 from services.api.use_cases import dictionaries
@@ -207,19 +208,9 @@ def _checked(document: dict[str, Any]) -> dictionaries.DictionaryDraft:
         raise InvalidRequest(
             "The file holds no valid dictionary.",
             code="invalid_dictionary_file",
-            fields=_flatten(error.messages),
+            fields=flatten_messages(error.messages),
         ) from None
     return draft
-
-
-def _flatten(messages: Any, path: str = "") -> dict[str, list[str]]:
-    """Messages by path: ``rules.3.written``."""
-    if not isinstance(messages, dict):
-        return {path: [str(message) for message in messages]}
-    found: dict[str, list[str]] = {}
-    for name, value in messages.items():
-        found |= _flatten(value, f"{path}.{name}" if path else str(name))
-    return found
 
 
 def _as_json(edition: dictionaries.Edition) -> str:

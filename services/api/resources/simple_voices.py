@@ -11,7 +11,6 @@ from marshmallow import Schema, fields, validate
 from werkzeug.datastructures import FileStorage
 
 from mynah.db.models import Voice
-from mynah.observability.metrics import UPLOAD_BYTES
 from services.api.auth.caller import current_caller
 from services.api.blueprints import ApiBlueprint
 from services.api.bootstrap import current_container
@@ -19,7 +18,8 @@ from services.api.resources.samples import uploaded
 from services.api.resources.voices import owner
 from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
 from services.api.schemas.simple import SimpleVoiceSchema
-from services.api.use_cases import samples, voices
+from services.api.use_cases import voices
+from services.api.use_cases.voice_uploads import clone_from_files
 
 blp = ApiBlueprint("simple voices", __name__, url_prefix="/voices", description="Voices in short")
 
@@ -75,20 +75,9 @@ class SimpleVoices(MethodView):
         container, asked = current_container(), owner()
         consent = voices.Consent(form["consent_statement"], form["consent_given_by"])
         order = voices.VoiceOrder(form["name"], form["language"], consent)
-        with container.new_uow() as uow:  # refused before anything is stored
-            voices.new_voice(uow, container.settings, asked, order)
         uploads = [uploaded(file) for file in files["files"]]
         limit = container.settings.max_upload_bytes
-        with (
-            samples.keeping_files(container.store, uploads, asked.user_id, limit) as kept,
-            container.new_uow() as uow,
-        ):
-            for sample in kept:
-                samples.record_sample(uow, sample, asked.request_id)
-            ids = [sample.id for sample in kept]
-            voice = voices.clone_voice(uow, container.settings, asked, order, ids)
-            uow.commit()
-        UPLOAD_BYTES.inc(sum(sample.size_bytes for sample in kept))
+        voice = clone_from_files(container, asked, order, uploads, limit)
         return _show(voice)
 
 

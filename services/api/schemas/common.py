@@ -57,3 +57,13 @@ def page_schema(item: type[Schema], name: str) -> type[Schema]:
         },
         name=name,
     )
+
+
+def flatten_messages(messages: Any, path: str = "") -> dict[str, list[str]]:
+    """A schema's messages by path: ``rules.3.written``."""
+    if not isinstance(messages, dict):
+        return {path: [str(message) for message in messages]}
+    found: dict[str, list[str]] = {}
+    for name, value in messages.items():
+        found |= flatten_messages(value, f"{path}.{name}" if path else str(name))
+    return found

@@ -38,6 +38,10 @@ CONSENT = {"statement": "I agree that my voice is cloned.", "given_by": "Ann Exa
 _password_hash = hash_password(PASSWORD)
 
 
+#: Where the shapes of other vendors are served; ``test_vendor_shapes`` tests them.
+VENDOR_PATHS = ("/v1/", "/v2/", "/openai/")
+
+
 @dataclass(frozen=True)
 class Account:
     """A registered user, with an access token and an API key of all scopes."""

@@ -1,0 +1,55 @@
+"""What the vendors' clients send, loaded by schemas that let unknown keys pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flask import request
+from marshmallow import EXCLUDE, Schema, ValidationError
+
+from mynah.errors import InvalidRequest
+from services.api.schemas.common import flatten_messages
+
+
+class VendorSchema(Schema):
+    """Base of what the vendors' clients send: peers' extras ride along in it."""
+
+    class Meta:
+        """Unknown keys are left out."""
+
+        unknown = EXCLUDE
+
+
+def read_json(schema: type[Schema]) -> dict[str, Any]:
+    """The body of this request; null counts as not sent. Raises InvalidRequest."""
+    document = request.get_json()
+    if not isinstance(document, dict):
+        raise InvalidRequest("The body must be an object.")
+    return _loaded(schema, _without_nulls(document))
+
+
+def read_query(schema: type[Schema]) -> dict[str, Any]:
+    """The query of this request. Raises InvalidRequest."""
+    return _loaded(schema, request.args.to_dict())
+
+
+def read_form(schema: type[Schema]) -> dict[str, Any]:
+    """The fields of this request's form. Raises InvalidRequest."""
+    return _loaded(schema, request.form.to_dict())
+
+
+def _loaded(schema: type[Schema], document: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return cast(dict[str, Any], schema().load(document))
+    except ValidationError as error:
+        fields = flatten_messages(error.messages)
+        raise InvalidRequest("The request is not valid.", fields=fields) from None
+
+
+def _without_nulls(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in document.items()
+        if value is not None
+    }

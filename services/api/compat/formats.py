@@ -1,0 +1,58 @@
+"""The output formats of the vendors' APIs, by the vendors' names, in terms of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mynah.contracts.speech import CONTENT_TYPES, OutputFormat
+
+_STREAMED = (OutputFormat.MP3, OutputFormat.WAV, OutputFormat.PCM)
+_OPENAI_RATE = 24000
+
+
+@dataclass(frozen=True, slots=True)
+class VendorFormat:
+    """A format as a vendor has it. ``bitrate_kbps`` None where there is none to choose."""
+
+    output_format: OutputFormat
+    sample_rate: int
+    bitrate_kbps: int | None
+    content_type: str
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether its audio is sent while it is spoken; else from the finished file."""
+        return self.output_format in _STREAMED
+
+    @property
+    def is_adts(self) -> bool:
+        """Whether it is AAC without a container, which no stored file is."""
+        return self.content_type == "audio/aac"
+
+
+def _of(fmt: OutputFormat, rate: int, bitrate: int | None, kind: str = "") -> VendorFormat:
+    return VendorFormat(fmt, rate, bitrate, kind or CONTENT_TYPES[fmt])
+
+
+OPENAI_FORMATS = {
+    "mp3": _of(OutputFormat.MP3, _OPENAI_RATE, 128),
+    "opus": _of(OutputFormat.OPUS, _OPENAI_RATE, 64),
+    "aac": _of(OutputFormat.M4A, _OPENAI_RATE, 96, "audio/aac"),
+    "flac": _of(OutputFormat.FLAC, _OPENAI_RATE, None),
+    "wav": _of(OutputFormat.WAV, _OPENAI_RATE, None),
+    "pcm": _of(OutputFormat.PCM, _OPENAI_RATE, None),
+}
+
+_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
+_BITRATES = (32, 64, 96, 128, 192)
+ELEVENLABS_DEFAULT = "mp3_44100_128"
+ELEVENLABS_FORMATS = {
+    "mp3_22050_32": _of(OutputFormat.MP3, 22050, 32),
+    "mp3_24000_48": _of(OutputFormat.MP3, 24000, 48),
+    **{f"mp3_44100_{kbps}": _of(OutputFormat.MP3, 44100, kbps) for kbps in _BITRATES},
+    **{f"opus_48000_{kbps}": _of(OutputFormat.OPUS, 48000, kbps) for kbps in _BITRATES},
+    **{f"pcm_{rate}": _of(OutputFormat.PCM, rate, None) for rate in _RATES},
+    **{f"wav_{rate}": _of(OutputFormat.WAV, rate, None) for rate in _RATES},
+    "ulaw_8000": _of(OutputFormat.ULAW, 8000, None),
+    "alaw_8000": _of(OutputFormat.ALAW, 8000, None),
+}
