@@ -216,6 +216,12 @@ class PieceRepository:
             select(Piece).where(Piece.job_id == job_id).order_by(Piece.ordinal)
         ).all()
 
+    def numbered(self, job_id: UUID, ordinal: int) -> Piece:
+        """One piece of a job. Raises NoResultFound."""
+        return self._session.scalars(
+            select(Piece).where(Piece.job_id == job_id, Piece.ordinal == ordinal)
+        ).one()
+
     def count(self, job_id: UUID) -> int:
         """How many pieces a job has."""
         return self._session.scalar(select(func.count()).where(Piece.job_id == job_id)) or 0

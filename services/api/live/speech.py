@@ -118,7 +118,7 @@ class StorySource:
         """
         yield self.form.start()
         encoder = self.form.encoder()
-        blocks = self.finished(0) if is_finished else self.blocks()
+        blocks = self.finished(0) if is_finished else self.blocks(self.assembler())
         try:
             for block in blocks:
                 for part in split_block(block):
@@ -129,9 +129,15 @@ class StorySource:
         except MynahError as error:
             raise StreamCut(error.code) from error
 
-    def blocks(self) -> Iterator[Waveform]:
-        """The story piece by piece as they are spoken, then what the finished file has more."""
-        assembler = SpeechAssembler(self.loudness_lufs, self.form.sample_rate)
+    def assembler(self) -> SpeechAssembler:
+        """What joins the pieces for this listener."""
+        return SpeechAssembler(self.loudness_lufs, self.form.sample_rate)
+
+    def blocks(self, assembler: SpeechAssembler) -> Iterator[Waveform]:
+        """The story piece by piece as they are spoken, then what the finished file has more.
+
+        After each piece the assembler knows where it lies; what comes from the file adds none.
+        """
         frames = 0
         for piece in self._pieces():
             segment = self._patiently(partial(self._segment, str(piece.segment_key)))

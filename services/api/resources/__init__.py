@@ -12,6 +12,7 @@ from services.api.resources import (
     auth,
     batches,
     dictionaries,
+    elevenlabs_speech,
     live,
     models,
     openai_speech,
@@ -50,6 +51,7 @@ BLUEPRINTS = (
 PLAIN_BLUEPRINTS = (
     operations.blp,
     openai_speech.blp,
+    elevenlabs_speech.blp,
     openai_voices.blp,
     vendor_models.blp,
 )

@@ -35,16 +35,17 @@ def subtitles_of(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Subtitles:
     if job.state != JobState.COMPLETED:
         raise Conflict(f"The job is {job.state}; it has no subtitles.", code="job_not_completed")
     request = SpeechRequest.model_validate(job.request)
-    words = _timed_words((job.result or {}).get("spans"), uow.pieces.of_job(job.id))
+    words = timed_words((job.result or {}).get("spans"), uow.pieces.of_job(job.id))
     shown = show_words(request.text, words, request.markup)
     cues = build_cues(request.text, words, request.markup)
     return Subtitles(job, cues, list(zip(words, shown, strict=True)))
 
 
-def _timed_words(
-    spans: Sequence[dict[str, Any]] | None, pieces: Sequence[Piece]
-) -> list[TimedWord]:
-    """The words of all pieces, moved to where their segments lie, within their segments."""
+def timed_words(spans: Sequence[dict[str, Any]] | None, pieces: Sequence[Piece]) -> list[TimedWord]:
+    """The words of pieces, moved to where their segments lie (``Span``), within their segments.
+
+    Raises NotFound (``no_word_times``).
+    """
     if spans is None or len(spans) != len(pieces) or any(p.words is None for p in pieces):
         raise NotFound("The times of the job's words are not known.", code="no_word_times")
     timed: list[TimedWord] = []

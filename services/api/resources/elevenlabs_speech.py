@@ -1,0 +1,196 @@
+"""/v1/text-to-speech and /v1/text-to-dialogue: ElevenLabs' shape of speech."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from mynah.contracts.speech import ScriptLine
+from mynah.db.models import Voice
+from mynah.errors import InvalidRequest, NotFound
+from services.api.auth.caller import requires
+from services.api.bootstrap import current_container
+from services.api.compat.bodies import read_json, read_query
+from services.api.compat.formats import ELEVENLABS_FORMATS
+from services.api.compat.speaking import Spoken, answer_file, answer_speech, listen, speak
+from services.api.compat.timing import timed_document, timed_lines
+from services.api.compat.vendors import Vendor
+from services.api.resources.tts import requester
+from services.api.schemas import compat_elevenlabs as schemas
+from services.api.use_cases.dictionaries import DictionaryChoice
+from services.api.use_cases.speech_order import SpeechOrder
+from services.api.use_cases.vendor_settings import settings_of
+
+blp = Blueprint("elevenlabs speech", __name__, url_prefix="/v1")
+
+_LINES = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An order of this request, ready to be spoken, and its length."""
+
+    spoken: Spoken
+    characters: int
+
+
+@blp.post("/text-to-speech/<voice_id>")
+@requires("speech:write")
+def convert(voice_id: str) -> Response:
+    """Speak a text; the answer is the finished file."""
+    return _whole(_text(voice_id))
+
+
+@blp.post("/text-to-speech/<voice_id>/stream")
+@requires("speech:write")
+def stream(voice_id: str) -> Response:
+    """Speak a text; the answer comes while it is spoken."""
+    return _streamed(_text(voice_id))
+
+
+@blp.post("/text-to-speech/<voice_id>/with-timestamps")
+@requires("speech:write")
+def convert_with_timestamps(voice_id: str) -> Response:
+    """Speak a text; the answer is a document with the audio and the characters' times."""
+    return _whole_with_times(_text(voice_id))
+
+
+@blp.post("/text-to-speech/<voice_id>/stream/with-timestamps")
+@requires("speech:write")
+def stream_with_timestamps(voice_id: str) -> Response:
+    """The same while it is spoken: a document per line, for each piece."""
+    return _streamed_with_times(_text(voice_id))
+
+
+@blp.post("/text-to-dialogue")
+@requires("speech:write")
+def convert_dialogue() -> Response:
+    """Speak a dialogue; the answer is the finished file."""
+    return _whole(_dialogue())
+
+
+@blp.post("/text-to-dialogue/stream")
+@requires("speech:write")
+def stream_dialogue() -> Response:
+    """Speak a dialogue; the answer comes while it is spoken."""
+    return _streamed(_dialogue())
+
+
+@blp.post("/text-to-dialogue/with-timestamps")
+@requires("speech:write")
+def convert_dialogue_with_timestamps() -> Response:
+    """Speak a dialogue; the answer says also which voice is heard when."""
+    return _whole_with_times(_dialogue())
+
+
+@blp.post("/text-to-dialogue/stream/with-timestamps")
+@requires("speech:write")
+def stream_dialogue_with_timestamps() -> Response:
+    """The same while it is spoken: a document per line, for each piece."""
+    return _streamed_with_times(_dialogue())
+
+
+def _whole(asked: _Asked) -> Response:
+    container = current_container()
+    job = speak(container, asked.spoken)
+    return _with_cost(answer_file(container, job, asked.spoken.format), asked)
+
+
+def _streamed(asked: _Asked) -> Response:
+    return _with_cost(answer_speech(current_container(), asked.spoken), asked)
+
+
+def _whole_with_times(asked: _Asked) -> Response:
+    container = current_container()
+    job = speak(container, asked.spoken)
+    response = jsonify(timed_document(container, job))
+    response.headers["X-Job-ID"] = str(job.id)
+    return _with_cost(response, asked)
+
+
+def _streamed_with_times(asked: _Asked) -> Response:
+    if not asked.spoken.format.is_streamed:
+        raise InvalidRequest("This format is not streamed with times; take mp3, wav or pcm.")
+    response = listen(current_container(), asked.spoken, timed_lines, content_type=_LINES)
+    return _with_cost(response, asked)
+
+
+def _with_cost(response: Response, asked: _Asked) -> Response:
+    """What ElevenLabs says of every speech; a history item is a job."""
+    container, user_id = current_container(), asked.spoken.requester.user_id
+    running = max(container.slots.taken_by(user_id), 1)
+    response.headers["character-cost"] = str(asked.characters)
+    response.headers["history-item-id"] = response.headers["X-Job-ID"]
+    response.headers["current-concurrent-requests"] = str(running)
+    response.headers["maximum-concurrent-requests"] = str(container.settings.max_streams_per_user)
+    return response
+
+
+def _text(voice_id: str) -> _Asked:
+    body = read_json(schemas.SpeechSchema)
+    voice = _voices([voice_id])[0]
+    settings = {**settings_of(voice), **body.get("voice_settings", {})}
+    order = SpeechOrder(
+        text=body["text"],
+        voice_id=voice.id,
+        voice_settings=schemas.engine_settings(settings),
+        **_common(body),
+    )
+    return _asked(order, len(body["text"]))
+
+
+def _dialogue() -> _Asked:
+    body = read_json(schemas.DialogueSchema)
+    inputs = body["inputs"]
+    names = list(dict.fromkeys(line["voice_id"] for line in inputs))
+    if len(names) > schemas.MAX_DIALOGUE_VOICES:
+        message = f"A dialogue has {schemas.MAX_DIALOGUE_VOICES} voices at most."
+        raise InvalidRequest("The request is not valid.", fields={"inputs": [message]})
+    found = dict(zip(names, _voices(names), strict=True))
+    script = tuple(
+        ScriptLine(voice_id=found[line["voice_id"]].id, text=line["text"]) for line in inputs
+    )
+    order = SpeechOrder(
+        text="",
+        voice_id=script[0].voice_id,
+        script=script,
+        voice_settings=schemas.engine_settings(body.get("settings", {})),
+        **_common(body),
+    )
+    return _asked(order, sum(len(line.text) for line in script))
+
+
+def _voices(names: list[str]) -> list[Voice]:
+    container, table = current_container(), current_container().names[Vendor.ELEVENLABS]
+    with container.new_uow() as uow:
+        return [table.voice(uow, requester().user_id, name) for name in names]
+
+
+def _common(body: dict[str, Any]) -> dict[str, Any]:
+    """What a text and a dialogue have in common, as an order has it."""
+    container = current_container()
+    container.names[Vendor.ELEVENLABS].engine(container.settings, body["model_id"])
+    choices = tuple(_choice(one) for one in body["pronunciation_dictionary_locators"])
+    return {
+        "language": body.get("language_code"),
+        "dictionaries": choices,
+        "seed": body.get("seed"),
+    }
+
+
+def _choice(locator: dict[str, Any]) -> DictionaryChoice:
+    """A dictionary of a job. Raises NotFound for a version that cannot be one."""
+    version = locator.get("version_id")
+    if version is not None and not (version.isascii() and version.isdecimal()):
+        raise NotFound("The dictionary has no such version.", code="dictionary_version_not_found")
+    number = None if version is None else int(version)
+    return DictionaryChoice(locator["pronunciation_dictionary_id"], number)
+
+
+def _asked(order: SpeechOrder, characters: int) -> _Asked:
+    query = read_query(schemas.SpeechQuerySchema)
+    return _Asked(
+        Spoken(requester(), order, ELEVENLABS_FORMATS[query["output_format"]]), characters
+    )

@@ -1,0 +1,181 @@
+"""Every route of the vendors' shapes: credentials, bad input, and the vendor's own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from services.api.compat.vendors import Vendor
+from tests.integration.api.gateway import ADA, NOBODY, VENDOR_PATHS, Account, Gateway, open_gateway
+from tests.integration.api.test_accounts import fill_in
+
+JSON = "application/json"
+
+
+@pytest.fixture(scope="module")
+def api(
+    module_database: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway that does not wait for speech: nobody speaks here."""
+    folder = tmp_path_factory.mktemp("objects")
+    with open_gateway(module_database, redis_url, folder, sync_timeout_s=0.01) as gateway:
+        yield gateway
+
+
+def routes(api: Gateway) -> list[tuple[str, str]]:
+    """(method, path) of every route of the vendors' shapes; ids are of nothing."""
+    return [
+        (method, fill_in(rule))
+        for rule in api.app.url_map.iter_rules()
+        if rule.rule.startswith(VENDOR_PATHS)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
+
+
+def vendor_of(path: str) -> Vendor:
+    is_openai = path.startswith(("/v1/audio/", "/v1/models", "/openai/"))
+    return Vendor.OPENAI if is_openai else Vendor.ELEVENLABS
+
+
+def error_of(path: str, answer: TestResponse) -> Any:
+    """The vendor's envelope, which an error has to be in."""
+    body = answer.get_json()
+    if vendor_of(path) is Vendor.OPENAI:
+        assert set(body) == {"error"}
+        assert set(body["error"]) == {"message", "type", "param", "code"}
+        assert body["error"]["message"]
+    else:
+        assert set(body) == {"detail"}
+        details = body["detail"]
+        for detail in details if isinstance(details, list) else [details]:
+            assert set(detail) in ({"status", "message"}, {"loc", "msg", "type"})
+        assert answer.headers["request-id"]
+    return body
+
+
+def test_every_route_needs_credentials_and_takes_the_vendors_and_ours(
+    api: Gateway, admin: Account
+) -> None:
+    for method, path in routes(api):
+        bare = api.client.open(path, method=method)
+        assert bare.status_code == 401, path
+        error_of(path, bare)
+        own = {Vendor.OPENAI: "api-key", Vendor.ELEVENLABS: "xi-api-key"}[vendor_of(path)]
+        ways = (
+            {"Authorization": f"Bearer {admin.key}"},
+            {own: admin.key},
+            {own: admin.token},
+            admin.key_auth,
+        )
+        for headers in ways:
+            answer = api.client.open(path, method=method, headers=headers)
+            assert answer.status_code not in (401, 403), (method, path)
+            assert answer.status_code < 500, (method, path)
+            if answer.status_code >= 400:
+                error_of(path, answer)
+
+
+def test_a_vendors_header_is_no_credential_elsewhere(api: Gateway, ann: Account) -> None:
+    for name in ("api-key", "xi-api-key"):
+        answer = api.client.get("/api/auth/me", headers={name: ann.key})
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'"text"', b"[]", b"17", b'{"text": "\xff"}', b"\x00", b"nul", b"{}", b""]
+)
+def test_a_body_that_is_not_the_one_wanted_is_refused(
+    api: Gateway, ann: Account, body: bytes
+) -> None:
+    # Settings and names may all be left out; what asks for no body reads none.
+    lenient = ("settings/edit", "/edit", "/pronunciation-dictionaries/nothing")
+    for method, path in routes(api):
+        if method not in ("POST", "PATCH"):
+            continue
+        answer = api.client.open(
+            path, method=method, data=body, content_type=JSON, headers=ann.key_auth
+        )
+        is_lenient = body == b"{}" and path.endswith(lenient)
+        assert 400 <= answer.status_code < 500 or is_lenient, (path, answer.get_data())
+        error_of(path, answer)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [[1]], 17, True, "\x01", "a" * 300_000, "\x00"])
+def test_no_wrong_field_crashes(api: Gateway, ann: Account, value: Any) -> None:
+    orders = {
+        "/v1/audio/speech": {"model": "tts-1", "voice": "alloy", "input": "Hello."},
+        f"/v1/text-to-speech/{ADA}": {
+            "text": "Hello.",
+            "model_id": "eleven_v3",
+            "language_code": "en",
+            "seed": 1,
+            "voice_settings": {},
+            "pronunciation_dictionary_locators": [],
+        },
+        "/v1/text-to-dialogue": {"inputs": [{"text": "Hello.", "voice_id": str(ADA)}]},
+    }
+    for path, order in orders.items():
+        for name in order:
+            answer = api.client.post(path, json={**order, name: value}, headers=ann.key_auth)
+            # A text that could be spoken waits for nobody here.
+            assert 400 <= answer.status_code < 500 or answer.status_code == 504, (path, name)
+            error_of(path, answer)
+
+
+def test_speech_that_nobody_waits_for_any_more_is_cancelled(api: Gateway, ann: Account) -> None:
+    order = {"model": "tts-1", "voice": "alloy", "input": "Hello.", "response_format": "flac"}
+    answer = api.client.post("/v1/audio/speech", json=order, headers=ann.key_auth)
+    assert answer.status_code == 504
+    assert answer.get_json()["error"]["type"] == "server_error"
+    jobs = api.client.get("/api/tts/jobs?limit=1", headers=ann.auth).get_json()["items"]
+    assert jobs[0]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "key"),
+    [
+        ("/v1/chat/completions", {}, "error"),
+        ("/v1/sound-generation", {"xi-api-key": "x"}, "detail"),
+        ("/v1/voices/a/b/c", {}, "detail"),
+        ("/openai/deployments", {}, "error"),
+    ],
+)
+def test_a_path_that_the_vendor_has_and_we_do_not_is_404_in_its_envelope(
+    api: Gateway, path: str, headers: dict[str, str], key: str
+) -> None:
+    answer = api.client.post(path, headers=headers)
+    assert answer.status_code == 404
+    assert key in answer.get_json()
+
+
+def test_the_limiters_refusal_has_the_vendors_shape(new_gateway: Any) -> None:
+    gateway = new_gateway(rate_limit_per_minute=2)
+    account = gateway.register()
+    for _ in range(2):
+        known = gateway.client.get("/v1/models", headers=account.key_auth)
+        assert known.status_code == 200
+        assert known.headers["x-ratelimit-limit-requests"] == "2"
+    refused = gateway.client.get("/v1/models", headers=account.key_auth)
+    assert refused.status_code == 429
+    assert refused.get_json()["error"]["type"] == "rate_limit_error"
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_a_key_without_the_scope_is_403(api: Gateway) -> None:
+    reader = api.register(scopes=("voices:read",))
+    answer = api.client.post("/v1/audio/speech", json={}, headers=reader.key_auth)
+    assert answer.status_code == 403
+    assert answer.get_json()["error"]["type"] == "permission_error"
+
+
+def test_another_users_things_are_not_found(api: Gateway, ann: Account, bob: Account) -> None:
+    voice = api.add_voice(ann, name="Only Ann's").id
+    order = {"model": "tts-1", "input": "Hello."}
+    for name in (str(voice), "Only Ann's", str(NOBODY)):
+        answer = api.client.post(
+            "/v1/audio/speech", json={**order, "voice": name}, headers=bob.key_auth
+        )
+        assert answer.status_code == 404
