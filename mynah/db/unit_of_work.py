@@ -20,6 +20,7 @@ from mynah.db.repositories.batches import BatchRepository
 from mynah.db.repositories.consents import ConsentRepository
 from mynah.db.repositories.dictionaries import DictionaryRepository
 from mynah.db.repositories.fair_claims import FairClaims
+from mynah.db.repositories.history import HistoryRepository
 from mynah.db.repositories.jobs import JobRepository
 from mynah.db.repositories.renditions import RenditionRepository
 from mynah.db.repositories.samples import SampleRepository
@@ -54,6 +55,7 @@ class UnitOfWork:
         self.voices = VoiceRepository(self.session)
         self.dictionaries = DictionaryRepository(self.session)
         self.jobs = JobRepository(self.session)
+        self.history = HistoryRepository(self.session)
         self.batches = BatchRepository(self.session)
         self.steps = StepRepository(self.session)
         self.claims = FairClaims(self.session)

@@ -73,6 +73,18 @@ class DictionaryRepository:
         )
         return fetch_page(self._session, query, DictionaryVersion.id, cursor, limit)
 
+    def rule_counts(self, dictionary_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """How many rules the latest versions have."""
+        rows = self._session.execute(
+            select(Dictionary.id, DictionaryVersion.rule_count)
+            .join(DictionaryVersion, DictionaryVersion.dictionary_id == Dictionary.id)
+            .where(
+                Dictionary.id.in_(dictionary_ids),
+                DictionaryVersion.version == Dictionary.latest_version,
+            )
+        )
+        return {row[0]: row[1] for row in rows}
+
     def voices_that_use(self, user_id: UUID, dictionary_id: UUID) -> Sequence[Voice]:
         """A user's voices to which a dictionary applies, locked."""
         return self._session.scalars(

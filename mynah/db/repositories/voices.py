@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from mynah.contracts.states import Visibility
+from mynah.contracts.states import Visibility, VoiceState
 from mynah.db.models import Sample, Voice, VoiceSample
 from mynah.db.repositories.paging import Page, fetch_page
 
@@ -91,6 +91,34 @@ class VoiceRepository:
             .where(VoiceSample.voice_id == voice_id)
             .order_by(VoiceSample.ordinal)
         ).all()
+
+    def samples_by_voice(self, voice_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]:
+        """The recordings of several voices, in order; voices without any are missing."""
+        rows = self._session.execute(
+            select(VoiceSample.voice_id, Sample)
+            .join(Sample, Sample.id == VoiceSample.sample_id)
+            .where(VoiceSample.voice_id.in_(voice_ids))
+            .order_by(VoiceSample.voice_id, VoiceSample.ordinal)
+        )
+        found: dict[UUID, list[Sample]] = {}
+        for voice_id, sample in rows:
+            found.setdefault(voice_id, []).append(sample)
+        return found
+
+    def every(self, user_id: UUID, state: VoiceState) -> Sequence[Voice]:
+        """All voices of a state that a user sees, newest first."""
+        return self._session.scalars(
+            select(Voice)
+            .where(
+                or_(Voice.user_id == user_id, Voice.visibility == Visibility.PUBLIC),
+                Voice.state == state,
+            )
+            .order_by(Voice.id.desc())
+        ).all()
+
+    def count_own(self, user_id: UUID) -> int:
+        """How many voices a user has made."""
+        return self._session.scalar(select(func.count()).where(Voice.user_id == user_id)) or 0
 
     def delete(self, voice: Voice) -> None:
         """Remove the row; its jobs keep their outputs."""

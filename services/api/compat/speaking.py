@@ -17,9 +17,9 @@ from uuid import UUID
 from flask import Response
 
 from mynah.contracts.speech import SpeechRequest
-from mynah.contracts.states import JobState, Lane
+from mynah.contracts.states import ENDED_JOB_STATES, JobState, Lane
 from mynah.db.models import Job
-from mynah.errors import EngineFailed, MynahError, SpeechTimeout
+from mynah.errors import EngineFailed, MynahError, SpeechTimeout, Unavailable
 from services.api.bootstrap import Container
 from services.api.compat.formats import VendorFormat
 from services.api.downloads import send_object
@@ -100,9 +100,11 @@ def listen(
     begins: what is refused leaves no job, what cannot be spoken is an error and no broken
     answer. A listener who leaves ends the job.
 
-    Raises what ``order_speech`` does, TooManyRequests, Unavailable (no slot), EngineFailed.
+    Raises what ``order_speech`` does, TooManyRequests, Unavailable (no slot, or a part of the
+    service), EngineFailed.
     """
     give_back = container.slots.take(spoken.requester.user_id)
+    job: Job | None = None
     try:
         job = _place(container, spoken)
         heard = _Heard(container, job, listening(_source_of(container, job, spoken)))
@@ -111,6 +113,8 @@ def listen(
         response = answer_stream(container, job.id, dressing(heard.chunks()), kind, give_back)
     except BaseException:
         give_back()
+        if job is not None:
+            _cancel(container, job.user_id, job.id)
         raise
     response.call_on_close(heard.close)
     return _named(response, job)
@@ -125,11 +129,10 @@ class _Heard:
         self._is_whole = False
 
     def await_sound(self) -> None:
-        """Wait for the first sound. Raises EngineFailed when there will be none."""
+        """Wait for the first sound. Raises EngineFailed or Unavailable when there will be none."""
         try:
             self._start = next(self._source, b"") + next(self._source, b"")
         except StreamCut as cut:
-            self.close()
             with self._container.new_uow() as uow:
                 ended = uow.jobs.by_id(self._job.id)
             raise _failure_of(ended) from cut
@@ -196,6 +199,8 @@ def _named(response: Response, job: Job) -> Response:
 
 
 def _failure_of(job: Job) -> MynahError:
+    if job.state not in ENDED_JOB_STATES:
+        return Unavailable("The speech broke off.")
     return EngineFailed(job.error_message or f"The job was {job.state}.", code=job.error_code)
 
 

@@ -113,7 +113,7 @@ def _document(
         "character_start_times_seconds": _rounded(times.starts_s),
         "character_end_times_seconds": _rounded(times.ends_s),
     }
-    document = {
+    document: Document = {
         "audio_base64": base64.b64encode(audio).decode(),
         "alignment": alignment,
         "normalized_alignment": alignment,

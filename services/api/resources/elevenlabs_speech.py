@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 
 from mynah.contracts.speech import ScriptLine
 from mynah.db.models import Voice
-from mynah.errors import InvalidRequest, NotFound
+from mynah.errors import InvalidRequest
 from services.api.auth.caller import requires
 from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_json, read_query
@@ -19,7 +19,7 @@ from services.api.compat.timing import timed_document, timed_lines
 from services.api.compat.vendors import Vendor
 from services.api.resources.tts import requester
 from services.api.schemas import compat_elevenlabs as schemas
-from services.api.use_cases.dictionaries import DictionaryChoice
+from services.api.use_cases.dictionaries import DictionaryChoice, version_number
 from services.api.use_cases.speech_order import SpeechOrder
 from services.api.use_cases.vendor_settings import settings_of
 
@@ -183,9 +183,7 @@ def _common(body: dict[str, Any]) -> dict[str, Any]:
 def _choice(locator: dict[str, Any]) -> DictionaryChoice:
     """A dictionary of a job. Raises NotFound for a version that cannot be one."""
     version = locator.get("version_id")
-    if version is not None and not (version.isascii() and version.isdecimal()):
-        raise NotFound("The dictionary has no such version.", code="dictionary_version_not_found")
-    number = None if version is None else int(version)
+    number = None if version is None else version_number(version)
     return DictionaryChoice(locator["pronunciation_dictionary_id"], number)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import Blueprint, request
 from werkzeug.datastructures import FileStorage
 
+from mynah.contracts.states import VoiceState
 from mynah.db.models import VoiceConsent
 from mynah.errors import InvalidRequest, NotFound
 from services.api.auth.caller import current_caller, requires
@@ -23,7 +24,6 @@ from services.api.use_cases.voice_uploads import clone_from_files, finished_voic
 blp = Blueprint("openai voices", __name__, url_prefix="/v1/audio")
 
 MAX_RECORDING_BYTES = 10 * 1024 * 1024
-_PAGE = 100
 
 
 @blp.get("/voices")
@@ -35,16 +35,9 @@ def list_voices() -> dict[str, Any]:
     """
     container, user_id = current_container(), current_caller().user_id
     shown = [{"id": name, "name": name} for name in container.names[Vendor.OPENAI].voices]
-    cursor: UUID | None = None
     with container.new_uow() as uow:
-        while True:
-            page = uow.voices.page(
-                user_id, filters={}, name_contains=None, cursor=cursor, limit=_PAGE
-            )
-            shown += [{"id": str(voice.id), "name": voice.name} for voice in page.items]
-            cursor = page.next_cursor
-            if cursor is None:
-                return {"voices": shown}
+        found = uow.voices.every(user_id, VoiceState.READY)
+    return {"voices": [*shown, *({"id": str(one.id), "name": one.name} for one in found)]}
 
 
 @blp.post("/voices")

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, jsonify
 from mynah.engines.catalog import load_engines
 from services.api.auth.caller import requires
 from services.api.bootstrap import current_container
-from services.api.compat.vendors import Vendor
-from services.api.schemas import compat_openai
+from services.api.compat.vendors import Vendor, current_vendor
+from services.api.schemas import compat_elevenlabs_voices, compat_openai
 
 blp = Blueprint("vendor models", __name__, url_prefix="/v1/models")
 
@@ -18,8 +18,11 @@ blp = Blueprint("vendor models", __name__, url_prefix="/v1/models")
 @blp.get("")
 @requires("speech:read")
 def list_models() -> Response:
-    """The models, in the shape of the vendor whose key was shown."""
-    return jsonify({"object": "list", "data": _openai_models()})
+    """The models, in the shape of the vendor whose header shows the key."""
+    if current_vendor() is Vendor.ELEVENLABS:
+        return jsonify(_elevenlabs_models())
+    shown = [compat_openai.show_model(name) for name in _names(Vendor.OPENAI)]
+    return jsonify({"object": "list", "data": shown})
 
 
 @blp.get("/<model_id>")
@@ -31,8 +34,17 @@ def get_model(model_id: str) -> dict[str, Any]:
     return compat_openai.show_model(model_id)
 
 
-def _openai_models() -> list[dict[str, Any]]:
-    names = current_container().names[Vendor.OPENAI].models
+def _elevenlabs_models() -> list[dict[str, Any]]:
+    container = current_container()
+    table, settings = container.names[Vendor.ELEVENLABS], container.settings
     return [
-        compat_openai.show_model(model_id) for model_id in dict.fromkeys([*names, *load_engines()])
+        compat_elevenlabs_voices.show_model(
+            name, table.engine(settings, name), settings.max_text_characters
+        )
+        for name in _names(Vendor.ELEVENLABS)
     ]
+
+
+def _names(vendor: Vendor) -> list[str]:
+    """The vendor's names, then the engines' ids."""
+    return list(dict.fromkeys([*current_container().names[vendor].models, *load_engines()]))

@@ -114,6 +114,13 @@ def find_edition(
     return Edition(dictionary, _version_of(uow, dictionary, wanted))
 
 
+def version_number(text: str) -> int:
+    """A version as vendors' clients name it, by a text. Raises NotFound for what is no number."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise NotFound("The dictionary has no such version.", code="dictionary_version_not_found")
+    return int(text)
+
+
 def delete_dictionary(uow: UnitOfWork, user_id: UUID, dictionary_id: UUID) -> None:
     """Remove a dictionary, and every voice's reference to it. The caller commits.
 

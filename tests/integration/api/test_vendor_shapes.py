@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,6 +124,69 @@ def test_no_wrong_field_crashes(api: Gateway, ann: Account, value: Any) -> None:
             # A text that could be spoken waits for nobody here.
             assert 400 <= answer.status_code < 500 or answer.status_code == 504, (path, name)
             error_of(path, answer)
+
+
+QUERIES = {
+    "/v1/history": (
+        *("page_size", "start_after_history_item_id", "voice_id", "model_id", "search"),
+        *("date_before_unix", "date_after_unix", "sort_direction"),
+    ),
+    "/v2/voices": (
+        *("next_page_token", "page_size", "search", "sort", "sort_direction", "voice_ids"),
+        *("voice_type", "category", "language", "collection_id"),
+    ),
+    "/v1/pronunciation-dictionaries": ("cursor", "page_size"),
+    "/v1/audio/voice_consents": ("after", "limit"),
+    "/v1/usage/character-stats": (
+        *("start_unix", "end_unix", "breakdown_type", "aggregation_interval", "metric"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "value", ["-1", "99999999999999999999", "x", "%27%22", "", "1e9", "%F0%9F"]
+)
+def test_no_wrong_query_crashes(api: Gateway, ann: Account, value: str) -> None:
+    for path, names in QUERIES.items():
+        for name in names:
+            answer = api.client.get(f"{path}?{name}={value}", headers=ann.key_auth)
+            assert answer.status_code in (200, 400, 404, 422), (path, name)
+            if answer.status_code >= 400:
+                error_of(path, answer)
+
+
+FORMS: dict[str, tuple[str, dict[str, str]]] = {
+    "/v1/audio/voices": ("audio_sample", {"name": "Ann", "consent": str(NOBODY)}),
+    "/v1/audio/voice_consents": ("recording", {"name": "Ann", "language": "en"}),
+    "/v1/voices/add": ("files", {"name": "Ann", "labels": "{}"}),
+    "/v1/pronunciation-dictionaries/add-from-file": ("file", {"name": "Names"}),
+}
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.usefixtures("dropped_files")
+def test_no_wrong_form_crashes(api: Gateway, ann: Account, path: str) -> None:
+    file_name, fields = FORMS[path]
+    wrong: list[dict[str, Any]] = [{**fields}, {}, {**fields, file_name: "text"}]
+    wrong += [
+        {**fields, name: value, file_name: (io.BytesIO(b"x"), "a.wav")}
+        for name in fields
+        for value in ("", "a\x00b", "[1]", "x" * 3000)
+    ]
+    wrong.append({**fields, file_name: (io.BytesIO(b""), "a.wav")})
+    for form in wrong:
+        answer = api.client.post(path, data=form, headers=ann.key_auth)
+        # What could be a recording is judged later, by a worker that is not here.
+        assert answer.status_code < 500, (path, form)
+        if answer.status_code >= 400:
+            error_of(path, answer)
+
+
+@pytest.mark.usefixtures("dropped_files")
+def test_a_recording_above_the_vendors_limit_is_413(api: Gateway, ann: Account) -> None:
+    form = {"name": "A", "language": "en", "recording": (io.BytesIO(bytes(10485761)), "a.wav")}
+    answer = api.client.post("/v1/audio/voice_consents", data=form, headers=ann.key_auth)
+    assert answer.status_code == 413
 
 
 def test_speech_that_nobody_waits_for_any_more_is_cancelled(api: Gateway, ann: Account) -> None:

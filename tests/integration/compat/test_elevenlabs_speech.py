@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,9 +18,11 @@ from elevenlabs import (
 )
 from elevenlabs.core.api_error import ApiError
 
+from mynah.contracts.states import ENDED_JOB_STATES, JobState
 from tests.integration.api.gateway import ADA, Account
 from tests.integration.compat.conftest import Stack
 from tests.integration.compat.test_openai import duration_of
+from tests.parts import wait_for
 
 RACHEL = "21m00Tcm4TlvDq8ikWAM"
 TEXT = "Once upon a time there was a bird that could speak. It lived by the sea, for 25 years."
@@ -188,6 +191,25 @@ def test_a_dictionary_changes_what_is_spoken(
         for locators in ([], [locator])
     )
     assert changed > 1.5 * plain
+
+
+def test_a_listener_who_leaves_ends_the_job(stack: Stack, account: Account) -> None:
+    with httpx.stream(
+        "POST",
+        f"{stack.url}/v1/text-to-speech/{ADA}/stream",
+        json={"text": " ".join([TEXT] * 900)},
+        headers={"xi-api-key": account.key},
+        timeout=60,
+    ) as answer:
+        job_id = UUID(answer.headers["history-item-id"])
+        next(answer.iter_bytes())
+
+    def state() -> str:
+        with stack.container.new_uow() as uow:
+            return uow.jobs.by_id(job_id).state
+
+    wait_for(lambda: state() in ENDED_JOB_STATES, 20, "the job goes on")
+    assert state() == JobState.CANCELLED
 
 
 def error_of(caught: pytest.ExceptionInfo[ApiError]) -> tuple[int | None, Any]:
