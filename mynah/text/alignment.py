@@ -35,8 +35,9 @@ def align_characters(
 
 
 def _spread(start_s: float, end_s: float, count: int) -> list[float]:
-    """The ends of ``count`` equal parts of a stretch of time."""
-    return [start_s + (end_s - start_s) * number / count for number in range(1, count + 1)]
+    """The ends of ``count`` equal parts of a stretch of time, none behind its end by rounding."""
+    length_s = end_s - start_s
+    return [min(start_s + length_s * number / count, end_s) for number in range(1, count + 1)]
 
 
 def _in_order(words: Sequence[TimedWord], start_s: float, end_s: float) -> Iterator[TimedWord]:
