@@ -26,13 +26,16 @@ ARGS ?=
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: bench-similarity help setup demo up down restart status logs check test bench lock clean
+.PHONY: bench-similarity bench-chatterbox engine-chatterbox help setup demo up down restart status logs check test bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the services and the local stack into .venv
 	@$(INSTALL) local
+
+engine-chatterbox: setup ## install the Chatterbox engine and torch into .venv (1.4 GB)
+	@$(INSTALL) chatterbox
 
 demo: setup ## clone a voice and speak a story (RECORDING=… STORY=… LANGUAGE=en)
 	@$(LOCAL) demo --recording "$(RECORDING)" --story "$(STORY)" --language "$(LANGUAGE)" $(ports)
@@ -76,6 +79,10 @@ bench-similarity: setup ## how near a cloned voice comes to its speaker (RECORDI
 			-e '.[espeak]' -c requirements/local.txt && \
 		"$$uv" pip install --quiet $$to --no-deps resemblyzer==0.1.4
 	.venv-similarity/bin/python -W ignore -m bench.similarity "$(RECORDINGS)"
+
+bench-chatterbox: setup ## Chatterbox against its own library (ARGS="--quick", "--only C1,C3")
+	@$(INSTALL) chatterbox
+	$(PY) -W ignore -m bench.chatterbox $(ARGS)
 
 lock: setup ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	@deploy/local/lock.sh $(ARGS)

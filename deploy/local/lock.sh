@@ -25,3 +25,9 @@ compile dev "$@" $services --extra dev pyproject.toml requirements/build.in
 # shellcheck disable=SC2086
 compile local "$@" $services --constraint requirements/dev.txt pyproject.toml requirements/build.in
 compile swift "$@" requirements/swift.in
+compile chatterbox "$@" --override requirements/chatterbox-overrides.txt \
+    --constraint requirements/dev.txt requirements/chatterbox.in
+# Which build of torch, and what that needs of CUDA, is the choice of the machine that installs.
+kept=$(grep -v -E "sys_platform == 'never'|^(torch|triton|(nvidia|cuda)-[a-z0-9-]+)==" \
+    requirements/chatterbox.txt)
+printf '%s\n%s\n' "$kept" "$(grep '^torch==' requirements/chatterbox.in)" >requirements/chatterbox.txt
