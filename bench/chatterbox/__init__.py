@@ -1,0 +1,1 @@
+"""Chatterbox against its own library, on checkpoints of random weights."""
