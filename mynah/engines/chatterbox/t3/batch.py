@@ -1,0 +1,181 @@
+"""Continuous batching: the streams that speak now; they join and leave between steps.
+
+A stream is one row of the batch, or two with guidance. Everything that a step needs is a tensor
+on the device and no step waits for the device: tokens are read back by ``collect``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mynah.engines.chatterbox.sampling import Sampler, SamplingSettings
+from mynah.engines.chatterbox.t3.kv_cache import KvCache, round_up
+from mynah.engines.chatterbox.t3.model import T3Model, VoicePrefix
+from mynah.engines.chatterbox.t3.network import Attended
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One text on its way through the batch; ``rows``: the one with text, then the one without."""
+
+    rows: list[int]
+    length: int  # positions that its rows hold
+    steps: int = 0  # tokens drawn
+    first_logits: Any = None  # (rows, vocabulary) between joining and the first draw
+
+
+class DecodeBatch:
+    """The rows of one model. Not thread-safe: one thread owns it."""
+
+    def __init__(self, model: T3Model) -> None:
+        self._model = model
+        config = model.config
+        self._cache = KvCache(config, model.cache_dtype, model.device)
+        self._sampler = Sampler(
+            config.speech_vocabulary, filter_first=config.is_gpt2, device=model.device
+        )
+        self._streams: list[Stream] = []
+        self._last = torch.zeros(0, dtype=torch.long, device=model.device)
+        self._drawn: list[Any] = []
+        self._places: dict[str, Any] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows in the batch; a stream with guidance has two."""
+        return self._cache.rows
+
+    @property
+    def streams(self) -> int:
+        """Texts in the batch."""
+        return len(self._streams)
+
+    def join(
+        self, prefix: VoicePrefix, text: Any, settings: SamplingSettings, max_tokens: int
+    ) -> Stream:
+        """Add a text (tokens,) int64; computes its prefix-to-start positions at once.
+
+        Call ``collect`` before. Raises InvalidRequest and leaves the batch as it was.
+        """
+        guided = settings.guidance > 0 and not self._model.config.is_gpt2
+        embeddings = self._model.text_embeddings(text, guided=guided)
+        rows, new, _ = embeddings.shape
+        length = prefix.length + new
+        cache = self._cache
+        cache.reserve(cache.rows + rows, length + max_tokens)
+        first = cache.rows
+        keys = cache.keys[:, first : first + rows, :, : round_up(length)]
+        values = cache.values[:, first : first + rows, :, : round_up(length)]
+        keys[:, :, :, : prefix.length] = prefix.keys[:, None]
+        values[:, :, :, : prefix.length] = prefix.values[:, None]
+        places = torch.arange(prefix.length, length, device=self._model.device).expand(rows, -1)
+        logits = self._model.forward(embeddings, Attended.build(keys, values, places))
+        stream = Stream([cache.add_row() for _ in range(rows)], length, first_logits=logits)
+        self._sampler.add(settings, self._model.config.start_speech)
+        self._streams.append(stream)
+        self._last = torch.cat([self._last, self._last.new_zeros(1)])
+        self._places = None
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        """Remove a stream; the others keep their tokens and places. Call ``collect`` before."""
+        for row in sorted(stream.rows, reverse=True):
+            last = self._owner_of(self._cache.rows - 1)
+            moved = self._cache.drop_row(row, last.length)
+            if moved is not None:
+                last.rows[last.rows.index(moved)] = row
+        index = self._streams.index(stream)
+        self._sampler.drop(index)
+        self._streams[index] = self._streams[-1]
+        self._last[index] = self._last[-1]
+        self._streams.pop()
+        self._last = self._last[:-1]
+        self._places = None
+        if not self._streams:
+            self._cache.release()
+
+    def step(self) -> None:
+        """Draw one more token for every stream."""
+        spoken = [stream for stream in self._streams if stream.first_logits is None]
+        joined = self._streams[len(spoken) :]
+        conditional, unconditional = self._logits_of(spoken, joined)
+        tokens = self._sampler.draw(conditional, unconditional)
+        if self._model.config.is_gpt2:
+            self._forget_start(tokens, len(spoken))
+        for stream in joined:
+            stream.first_logits = None
+            self._places = None
+        for stream in self._streams:
+            stream.steps += 1
+        self._last = tokens
+        self._drawn.append(tokens)
+
+    def collect(self) -> list[list[int]]:
+        """The tokens drawn since the last call, by stream in ``order``; waits for the device.
+
+        -1 stands for a draw from logits that were not finite.
+        """
+        if not self._drawn:
+            return [[] for _ in self._streams]
+        tokens: list[list[int]] = torch.stack(self._drawn, 1).tolist()
+        self._drawn = []
+        return tokens
+
+    @property
+    def order(self) -> tuple[Stream, ...]:
+        """The streams as ``collect`` lists them."""
+        return tuple(self._streams)
+
+    def _logits_of(self, spoken: list[Stream], joined: list[Stream]) -> tuple[Any, Any | None]:
+        """(streams, vocabulary) with text and without; None where no stream is guided."""
+        conditional, unconditional = [], []
+        if spoken:
+            logits = self._decode(spoken)
+            conditional.append(logits[self._tensors(spoken)["with_text"]])
+            unconditional.append(logits[self._tensors(spoken)["without_text"]])
+        for stream in joined:
+            conditional.append(stream.first_logits[:1])
+            unconditional.append(stream.first_logits[-1:])
+        guided = any(len(stream.rows) == 2 for stream in self._streams)
+        return torch.cat(conditional), torch.cat(unconditional) if guided else None
+
+    def _decode(self, spoken: list[Stream]) -> Any:
+        tensors = self._tensors(spoken)
+        count = sum(len(stream.rows) for stream in spoken)
+        longest = round_up(max(stream.length for stream in spoken) + 1)
+        embeddings = self._model.speech_embeddings(self._last[: len(spoken)], tensors["steps"])
+        keys = self._cache.keys[:, :count, :, :longest]
+        values = self._cache.values[:, :count, :, :longest]
+        attended = Attended.build(keys, values, tensors["places"])
+        logits = self._model.forward(embeddings[tensors["stream_of_row"]][:, None], attended)
+        tensors["steps"] += 1
+        tensors["places"] += 1
+        for stream in spoken:
+            stream.length += 1
+        return logits
+
+    def _tensors(self, spoken: list[Stream]) -> dict[str, Any]:
+        """Where each row is and whose it is; built anew when a stream came or went."""
+        if self._places is None:
+            owners = {row: i for i, stream in enumerate(spoken) for row in stream.rows}
+            by_row = [owners[row] for row in sorted(owners)]
+            listed = {
+                "with_text": [stream.rows[0] for stream in spoken],
+                "without_text": [stream.rows[-1] for stream in spoken],
+                "stream_of_row": by_row,
+                "places": [[spoken[i].length] for i in by_row],
+                "steps": [stream.steps - 1 for stream in spoken],
+            }
+            device = self._model.device
+            self._places = {k: torch.tensor(v, device=device) for k, v in listed.items()}
+        return self._places
+
+    def _forget_start(self, tokens: Any, spoken: int) -> None:
+        """Turbo's penalty looks at the start token before the first draw only."""
+        for index in range(spoken, len(self._streams)):
+            self._sampler.forget(index, self._model.config.start_speech, tokens[index])
+
+    def _owner_of(self, row: int) -> Stream:
+        return next(stream for stream in self._streams if row in stream.rows)
