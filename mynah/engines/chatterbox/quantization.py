@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from mynah.errors import EngineUnavailable
 
@@ -46,7 +46,7 @@ def build_linear(weight: Any, bias: Any, precision: Precision, device: Any) -> L
 
     Raises EngineUnavailable where this machine cannot run the format.
     """
-    weight = weight.float()
+    weight = weight.float().contiguous()
     if precision is Precision.INT8:
         return _int8_linear(weight, bias, device)
     dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
@@ -54,11 +54,11 @@ def build_linear(weight: Any, bias: Any, precision: Precision, device: Any) -> L
         return _packed_linear(weight.to(dtype), bias, dtype)
     weight = weight.to(device, dtype)
     bias = None if bias is None else bias.to(device, dtype)
-    return lambda x: F.linear(x, weight, bias)
+    return lambda x: functional.linear(x, weight, bias)
 
 
 def _packed_linear(weight: Any, bias: Any, dtype: Any) -> Linear:
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _PACKED_ROWS)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, _PACKED_ROWS)
     bias = None if bias is None else bias.to(dtype)
     run = torch.ops.mkldnn._linear_pointwise
 

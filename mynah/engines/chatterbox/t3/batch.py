@@ -23,6 +23,7 @@ class Stream:
 
     rows: list[int]
     length: int  # positions that its rows hold
+    reserved: int  # positions that they may come to hold
     steps: int = 0  # tokens drawn
     first_logits: Any = None  # (rows, vocabulary) between joining and the first draw
 
@@ -52,6 +53,14 @@ class DecodeBatch:
         """Texts in the batch."""
         return len(self._streams)
 
+    def bytes_with(self, more: int, positions: int) -> int:
+        """The memory for keys and values once ``more`` rows of that length joined."""
+        return self._cache.bytes_for(self._cache.rows + more, self._longest(positions))
+
+    def release(self) -> None:
+        """Free the memory of keys and values. Only without streams."""
+        self._cache.release()
+
     def join(
         self, prefix: VoicePrefix, text: Any, settings: SamplingSettings, max_tokens: int
     ) -> Stream:
@@ -63,8 +72,9 @@ class DecodeBatch:
         embeddings = self._model.text_embeddings(text, guided=guided)
         rows, new, _ = embeddings.shape
         length = prefix.length + new
+        reserved = length + max_tokens
         cache = self._cache
-        cache.reserve(cache.rows + rows, length + max_tokens)
+        cache.reserve(cache.rows + rows, self._longest(reserved))
         first = cache.rows
         keys = cache.keys[:, first : first + rows, :, : round_up(length)]
         values = cache.values[:, first : first + rows, :, : round_up(length)]
@@ -72,20 +82,20 @@ class DecodeBatch:
         values[:, :, :, : prefix.length] = prefix.values[:, None]
         places = torch.arange(prefix.length, length, device=self._model.device).expand(rows, -1)
         logits = self._model.forward(embeddings, Attended.build(keys, values, places))
-        stream = Stream([cache.add_row() for _ in range(rows)], length, first_logits=logits)
+        stream = Stream(
+            [cache.add_row() for _ in range(rows)], length, reserved, first_logits=logits
+        )
         self._sampler.add(settings, self._model.config.start_speech)
         self._streams.append(stream)
         self._last = torch.cat([self._last, self._last.new_zeros(1)])
         self._places = None
         return stream
 
-    def leave(self, stream: Stream) -> None:
-        """Remove a stream; the others keep their tokens and places. Call ``collect`` before."""
-        for row in sorted(stream.rows, reverse=True):
-            last = self._owner_of(self._cache.rows - 1)
-            moved = self._cache.drop_row(row, last.length)
-            if moved is not None:
-                last.rows[last.rows.index(moved)] = row
+    def leave(self, stream: Stream, *, wipe: bool = False) -> None:
+        """Remove a stream; the others keep their tokens and places. Call ``collect`` before.
+
+        ``wipe``: its numbers are not finite.
+        """
         index = self._streams.index(stream)
         self._sampler.drop(index)
         self._streams[index] = self._streams[-1]
@@ -93,8 +103,8 @@ class DecodeBatch:
         self._streams.pop()
         self._last = self._last[:-1]
         self._places = None
-        if not self._streams:
-            self._cache.release()
+        for row in sorted(stream.rows, reverse=True):
+            self._drop_row(row, wipe=wipe)
 
     def step(self) -> None:
         """Draw one more token for every stream."""
@@ -177,5 +187,12 @@ class DecodeBatch:
         for index in range(spoken, len(self._streams)):
             self._sampler.forget(index, self._model.config.start_speech, tokens[index])
 
-    def _owner_of(self, row: int) -> Stream:
-        return next(stream for stream in self._streams if row in stream.rows)
+    def _longest(self, positions: int) -> int:
+        return max([positions, *(stream.reserved for stream in self._streams)])
+
+    def _drop_row(self, row: int, *, wipe: bool) -> None:
+        last = self._cache.rows - 1
+        mover = next((stream for stream in self._streams if last in stream.rows), None)
+        self._cache.drop_row(row, mover.length if mover else 0, wipe=wipe)
+        if mover:
+            mover.rows[mover.rows.index(last)] = row

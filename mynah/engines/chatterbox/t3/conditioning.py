@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from mynah.engines.chatterbox.t3.config import PERCEIVER_HEADS, SPEAKER_WIDTH, T3Config
 from mynah.errors import InvalidRequest
@@ -68,7 +68,7 @@ class ConditioningEncoder:
         """The prefix, (1, positions, width). ``prompt_embeddings`` (1, tokens, width)."""
         weights = self._weights
         speaker = voice.speaker.to(prompt_embeddings.device, torch.float32)[None]
-        first = F.linear(
+        first = functional.linear(
             speaker, weights["cond_enc.spkr_enc.weight"], weights["cond_enc.spkr_enc.bias"]
         )
         if self._config.is_gpt2:
@@ -85,13 +85,17 @@ class ConditioningEncoder:
     def _perceiver_block(self, queried: Any, looked_at: Any) -> Any:
         width = (self._config.width,)
         norm = self._weight("norm")
-        asking, answering = (F.layer_norm(x, width, *norm) for x in (queried, looked_at))
+        asking, answering = (functional.layer_norm(x, width, *norm) for x in (queried, looked_at))
         query, key, value = (
-            F.linear(x, *self._weight(name)).unflatten(-1, (PERCEIVER_HEADS, -1)).transpose(1, 2)
+            functional.linear(x, *self._weight(name))
+            .unflatten(-1, (PERCEIVER_HEADS, -1))
+            .transpose(1, 2)
             for x, name in ((asking, "to_q"), (answering, "to_k"), (answering, "to_v"))
         )
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        return queried + F.linear(mixed, *self._weight("proj_out"))
+        mixed = (
+            functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        )
+        return queried + functional.linear(mixed, *self._weight("proj_out"))
 
     def _weight(self, name: str) -> tuple[Any, Any]:
         prefix = f"cond_enc.perceiver.attn.{name}"

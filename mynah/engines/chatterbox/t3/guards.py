@@ -20,6 +20,7 @@ class Ending(StrEnum):
     SPOKEN = "spoken"  # the model said so
     LENGTH = "length"
     REPETITION = "repetition"
+    CANCELLED = "cancelled"
 
 
 def limit_tokens(text_tokens: int) -> int:

@@ -20,6 +20,16 @@ def round_up(positions: int) -> int:
     return -(-positions // POSITION_STEP) * POSITION_STEP
 
 
+def cache_bytes(config: T3Config, dtype: Any, rows: int, positions: int) -> int:
+    """The memory of a cache of that size."""
+    return int(2 * dtype.itemsize * config.layers * config.width * rows * positions)
+
+
+def _allocated(rows: int, positions: int) -> tuple[int, int]:
+    """Rows in powers of two, so that many that join one by one are not copied each time."""
+    return 1 << (rows - 1).bit_length(), round_up(positions)
+
+
 class KvCache:
     """Grows with the rows and positions that are asked for; never shrinks by itself."""
 
@@ -34,17 +44,27 @@ class KvCache:
         """(rows, positions) that fit without growing."""
         return self.keys.shape[1], self.keys.shape[3]
 
+    def bytes_for(self, rows: int, positions: int) -> int:
+        """The memory that it takes once there is room for that much."""
+        has_rows, has_positions = self.capacity
+        if rows > has_rows or positions > has_positions:
+            has_rows, has_positions = _allocated(rows, positions)
+        return cache_bytes(self._config, self._dtype, has_rows, has_positions)
+
     def reserve(self, rows: int, positions: int) -> None:
-        """Make room for that many rows of that many positions each, keeping what is there."""
+        """Make room for that many rows of that many positions each, keeping what is there.
+
+        ``positions``: the most that any row needs, those that are there included.
+        """
         has_rows, has_positions = self.capacity
         if rows <= has_rows and positions <= has_positions:
             return
-        rows = max(rows, has_rows)
-        positions = max(round_up(positions), has_positions)
+        rows, positions = _allocated(rows, positions)
+        kept = min(positions, has_positions)
         for name in ("keys", "values"):
             old = getattr(self, name)
             new = self._allocate(rows, positions)
-            new[:, : self.rows, :, :has_positions] = old[:, : self.rows]
+            new[:, : self.rows, :, :kept] = old[:, : self.rows, :, :kept]
             setattr(self, name, new)
 
     def add_row(self) -> int:
@@ -52,18 +72,18 @@ class KvCache:
         self.rows += 1
         return self.rows - 1
 
-    def drop_row(self, row: int, last_length: int) -> int | None:
-        """Forget a row; the last one, of that length, takes its place.
+    def drop_row(self, row: int, last_length: int, *, wipe: bool) -> None:
+        """Forget a row; the last one takes its place, of which ``last_length`` positions count.
 
-        Returns the number under which the moved row was known, None if none moved.
+        ``wipe``: it may hold numbers that are not finite, which would spread to whoever takes
+        its place.
         """
         self.rows -= 1
-        last = self.rows
-        if row == last:
-            return None
-        self.keys[:, row, :, :last_length] = self.keys[:, last, :, :last_length]
-        self.values[:, row, :, :last_length] = self.values[:, last, :, :last_length]
-        return last
+        for tensor in (self.keys, self.values):
+            if wipe:
+                tensor[:, row] = 0
+            if row != self.rows:
+                tensor[:, row, :, :last_length] = tensor[:, self.rows, :, :last_length]
 
     def release(self) -> None:
         """Free the memory. Only without rows."""

@@ -32,7 +32,7 @@ class VoicePrefix:
     @property
     def size_bytes(self) -> int:
         """The memory that it takes."""
-        return 2 * self.keys.numel() * self.keys.element_size()
+        return int(2 * self.keys.numel() * self.keys.element_size())
 
 
 class T3Model:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from mynah.engines.chatterbox.quantization import Linear, Precision, build_linear
 from mynah.engines.chatterbox.t3.config import T3Config
@@ -104,7 +104,7 @@ class Network:
         keys, values = attended.keys[index], attended.values[index]
         keys[rows, :, attended.places] = key.to(keys.dtype)
         values[rows, :, attended.places] = value.to(values.dtype)
-        mixed = F.scaled_dot_product_attention(
+        mixed = functional.scaled_dot_product_attention(
             query.transpose(1, 2).to(keys.dtype), keys, values, attn_mask=attended.mask
         )
         mixed = mixed.transpose(1, 2).reshape(batch * new, width).to(self.dtype)
@@ -117,11 +117,11 @@ def _flat(x: Any) -> Any:
 
 def _swiglu(gate_and_up: Any) -> Any:
     gate, up = gate_and_up.chunk(2, -1)
-    return F.silu(gate).mul_(up)
+    return functional.silu(gate).mul_(up)
 
 
 def _gelu(x: Any) -> Any:
-    return F.gelu(x, approximate="tanh")
+    return functional.gelu(x, approximate="tanh")
 
 
 def _rotate(heads: Any, rotation: Any) -> Any:
@@ -158,8 +158,8 @@ def _build_norm(
     shape = (config.width,)
     if config.is_gpt2:
         bias = tensors[f"{name}.bias"].to(device, dtype)
-        return lambda x: F.layer_norm(x, shape, weight, bias, config.norm_epsilon)
-    return lambda x: F.rms_norm(x, shape, weight, config.norm_epsilon)
+        return lambda x: functional.layer_norm(x, shape, weight, bias, config.norm_epsilon)
+    return lambda x: functional.rms_norm(x, shape, weight, config.norm_epsilon)
 
 
 def _llama_layer(
