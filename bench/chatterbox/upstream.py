@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,15 @@ with warnings.catch_warnings():
     from chatterbox.models.t3.modules.t3_config import T3Config as LibraryT3Config
     from s3tokenizer.model_v2 import AudioEncoderV2, FSQVectorQuantization
 
-__all__ = ["T3Cond", "build_s3gen", "build_t3", "load_t3", "without_alignment", "without_progress"]
+__all__ = [
+    "T3Cond",
+    "build_s3gen",
+    "build_t3",
+    "load_t3",
+    "with_progress",
+    "without_alignment",
+    "without_progress",
+]
 
 logging.getLogger("chatterbox").setLevel(logging.ERROR)
 
@@ -155,11 +163,16 @@ def without_alignment() -> Iterator[None]:
 
 
 @contextmanager
-def without_progress() -> Iterator[None]:
-    """The library's loops without their progress bars, which would cost it time and us noise."""
+def with_progress(steps: Callable[..., Any]) -> Iterator[None]:
+    """The library's loops walk over ``steps(numbers, **options)`` in place of a progress bar."""
     kept = t3_module.tqdm
-    t3_module.tqdm = lambda steps, **_: steps
+    t3_module.tqdm = steps
     try:
         yield
     finally:
         t3_module.tqdm = kept
+
+
+def without_progress() -> Any:
+    """The library's loops without their progress bars, which would cost it time."""
+    return with_progress(lambda numbers, **_: numbers)

@@ -101,7 +101,7 @@ def test_tokens_read_late_are_cut_at_the_end(english: Case, steps: int) -> None:
     stream = scheduler.submit(request(english, 3, max_tokens=10))
     blocks = list(stream)
     scheduler.close()
-    assert sum(blocks, []) == alone(english, request(english, 3, max_tokens=10))
+    assert tokens_of(blocks) == alone(english, request(english, 3, max_tokens=10))
     assert [len(block) for block in blocks[:-1]] == [steps] * (len(blocks) - 1)
     assert stream.ending is Ending.LENGTH
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from bench.chatterbox.divergence import compare_logits
+from bench.chatterbox.upstream import T3Cond
 from mynah.engines.chatterbox.quantization import Precision
 from mynah.engines.chatterbox.sampling import (
     ENGLISH_SAMPLING,
@@ -66,8 +67,6 @@ def test_without_guidance_one_row_speaks_as_the_conditional_row_of_the_library(
 
 
 def test_the_prefix_is_the_library_s_conditioning(case: Case) -> None:
-    from bench.chatterbox.upstream import T3Cond
-
     voice = case.voice()
     theirs = case.library.prepare_conditioning(
         T3Cond(

@@ -1,0 +1,39 @@
+"""``make bench-chatterbox``: Chatterbox against its own library.
+
+    python -W ignore -m bench.chatterbox [--quick] [--only C1,C3] [--threads 2] [--folder DIR]
+
+Checkpoints of random weights at full size are written below ``--folder`` once (4.3 GB).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from bench.chatterbox import t3_speed
+from bench.chatterbox.machine import describe
+from bench.chatterbox.t3_speed import DifferentWorkError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer tokens: a few minutes")
+    parser.add_argument("--only", default=",".join(t3_speed.FIGURES))
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--folder", type=Path, default=Path("build/chatterbox-checkpoints"))
+    chosen = parser.parse_args()
+    bandwidth = describe(chosen.threads)
+    setting = t3_speed.QUICK if chosen.quick else t3_speed.FULL
+    try:
+        t3_speed.run(chosen.folder, setting, set(chosen.only.split(",")), bandwidth)
+    except DifferentWorkError as error:
+        print(f"\nNot comparable: {error}", file=sys.stderr)
+        return 1
+    print(f"\nload at the end: {os.getloadavg()[0]:.1f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
