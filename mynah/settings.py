@@ -74,6 +74,17 @@ class Settings(BaseSettings):
     profile_cache_mib: int = Field(256, ge=1)
     output_retention_h: int = Field(30 * 24, ge=1)
 
+    # Chatterbox
+    chatterbox_dir: Path | None = None  # its checkpoints; None = the hub's cache
+    chatterbox_download: bool = False
+    chatterbox_device: str = "auto"  # or cuda, cuda:1, mps, cpu
+    chatterbox_precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    chatterbox_rows: int = Field(32, ge=2, description="decoded at a time; a text takes two")
+    chatterbox_live_rows: int = Field(2, ge=0, description="of these kept free of batch work")
+    chatterbox_cache_mib: int = Field(4096, ge=1, description="keys and values of all rows")
+    chatterbox_prefix_mib: int = Field(512, ge=1, description="voices kept ready")
+    chatterbox_waiting: int = Field(256, ge=1, description="requests in the queue")
+
     # Jobs
     lease_s: float = Field(4.0, gt=0.5, description="a step without heartbeat is free after this")
     heartbeat_s: float = Field(1.0, gt=0.05)

@@ -1,0 +1,73 @@
+"""From settings to a T3 that serves, and what is said where that cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from bench.chatterbox import checkpoints
+from mynah.engines.chatterbox import checkpoint, loading
+from mynah.engines.chatterbox.quantization import Precision, build_linear
+from mynah.engines.chatterbox.sampling import ENGLISH_SAMPLING
+from mynah.engines.chatterbox.scheduler import TokenRequest
+from mynah.errors import EngineUnavailable
+from mynah.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.unit.engines.chatterbox.conftest import Case
+
+
+def test_a_model_is_loaded_as_the_settings_say_and_speaks(
+    english: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = checkpoints.write_checkpoint(tmp_path, "english", small=True, parts="t3")
+    for other in (written.files.s3gen, written.files.voice_encoder):
+        (written.folder / other).touch()  # must be there; T3's loading does not read them
+    small = replace(written.files, t3_config=written.config)
+    monkeypatch.setitem(checkpoint.MODELS, "english", small)
+    settings = Settings(
+        chatterbox_dir=tmp_path, chatterbox_device="cpu", chatterbox_precision="bf16"
+    )
+    scheduler = loading.load_t3("english", settings)
+    wanted = TokenRequest(english.voice(), english.text(), ENGLISH_SAMPLING, max_tokens=12)
+    tokens = [token for block in scheduler.submit(wanted) for token in block]
+    scheduler.close()
+    assert 0 < len(tokens) <= 12
+
+
+def test_a_missing_folder_of_checkpoints_is_said(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable) as refused:
+        loading.load_t3("turbo", Settings(chatterbox_dir=tmp_path / "nowhere"))
+    assert "t3_turbo_v1.safetensors" in refused.value.message
+
+
+def test_the_best_device_is_chosen_and_an_absent_one_refused() -> None:
+    assert loading.choose_device("cpu").type == "cpu"
+    assert loading.choose_device("auto").type in ("cuda", "mps", "cpu")
+    with pytest.raises(EngineUnavailable):
+        loading.choose_device("xpu")
+
+
+def test_the_format_follows_the_device_unless_it_is_chosen() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert loading.choose_precision("auto", cpu) is Precision.FP32
+    assert loading.choose_precision("auto", cuda) is Precision.BF16
+    assert loading.choose_precision("int8", cpu) is Precision.INT8
+    with pytest.raises(EngineUnavailable):
+        build_linear(torch.ones(4, 4), None, Precision.INT8, cuda)
+
+
+def test_an_int8_row_does_not_depend_on_its_neighbours() -> None:
+    generator = torch.Generator().manual_seed(1)
+    linear = build_linear(
+        torch.randn(96, 64, generator=generator), None, Precision.INT8, torch.device("cpu")
+    )
+    rows = torch.randn(9, 64, generator=generator)
+    rows[4] *= 1000
+    together = linear(rows)
+    alone = torch.cat([linear(row[None]) for row in rows])
+    torch.testing.assert_close(together, alone)
