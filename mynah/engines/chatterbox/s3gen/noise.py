@@ -41,5 +41,7 @@ def uniform_row(seed: int, stream: int, width: int) -> Noise:
 
 
 def _generator(seed: int, stream: int, block: int) -> np.random.Generator:
-    philox = np.random.Philox(key=[seed & _MASK, stream], counter=[0, 0, 0, block])
-    return np.random.Generator(philox)
+    # As arrays: a list that holds more than 63 bits would become float64.
+    key = np.array([seed & _MASK, stream], np.uint64)
+    counter = np.array([0, 0, 0, block], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
