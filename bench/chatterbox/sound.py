@@ -116,11 +116,15 @@ def _whole(parts: Parts, setting: Setting) -> None:
     _check_same_work(results)
     audio_s = results["library"].duration_s
     for name, spent in seconds.items():
-        print_row(f"C4 sound of {audio_s:g} s, {name}", f"{spent:.2f} s", f"RTF {spent / audio_s:.2f}")
+        print_row(
+            f"C4 sound of {audio_s:g} s, {name}", f"{spent:.2f} s", f"RTF {spent / audio_s:.2f}"
+        )
     for name in ("float32", "bfloat16"):
         print_row(f"C4 sound, library / {name}", f"{seconds['library'] / seconds[name]:.2f} x")
     if setting.t3_library_ms and setting.t3_own_ms:
-        library, own = (len(parts.tokens) * ms / 1000 for ms in (setting.t3_library_ms, setting.t3_own_ms))
+        library, own = (
+            len(parts.tokens) * ms / 1000 for ms in (setting.t3_library_ms, setting.t3_own_ms)
+        )
         ratio = (library + seconds["library"]) / (own + seconds["bfloat16"])
         print_row("C4 whole generate, with T3's part", f"{ratio:.2f} x", ">= 4 x")
 
@@ -196,7 +200,9 @@ def _library_speech(
     spoken = parts.tokens if tokens is None else tokens
     steps = 2 if parts.s3gen.meanflow else None
     wave, _ = parts.s3gen.inference(
-        speech_tokens=torch.from_numpy(spoken), ref_dict=parts.library_prompt(), n_cfm_timesteps=steps
+        speech_tokens=torch.from_numpy(spoken),
+        ref_dict=parts.library_prompt(),
+        n_cfm_timesteps=steps,
     )
     return watermarker.apply(Waveform(wave[0].numpy(), SAMPLE_RATE))
 

@@ -107,6 +107,7 @@ def _load_perth() -> Any:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # it imports pkg_resources
             import perth  # noqa: PLC0415  heavy, and may be missing
+
             # The package swallows its own import errors and leaves None.
             if perth.PerthImplicitWatermarker is None:
                 raise ImportError("its network could not be imported")

@@ -10,7 +10,7 @@ import copy
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+from torch.nn import functional
 
 from mynah.engines.chatterbox.s3gen.layout import (
     FRAMES_PER_TOKEN,
@@ -48,7 +48,7 @@ class FlowEncoder:
         """A speaker embedding (192,) as the flow takes it, (MELS,)."""
         with torch.inference_mode():
             projected: torch.Tensor = self._flow.spk_embed_affine_layer(
-                F.normalize(x_vector[None], dim=1)
+                functional.normalize(x_vector[None], dim=1)
             )[0]
         return projected
 

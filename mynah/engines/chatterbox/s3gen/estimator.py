@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812  as torch's own documentation has it
+from torch.nn import functional
 
 _KERNEL = 3  # frames that each causal convolution sees
 
@@ -91,8 +91,10 @@ class Estimator:
             start, end = embedded[:-1], embedded[1:]
             if decoder.meanflow:
                 start = decoder.time_embed_mixer(torch.cat([start, end], dim=1))
-            resnets = [block[0] for block in chain(
-                decoder.down_blocks, decoder.mid_blocks, decoder.up_blocks)]
+            resnets = [
+                block[0]
+                for block in chain(decoder.down_blocks, decoder.mid_blocks, decoder.up_blocks)
+            ]
             return torch.stack([resnet.mlp(start) for resnet in resnets], dim=1).to(self.dtype)
 
     def __call__(
@@ -111,7 +113,7 @@ class Estimator:
         hidden = torch.cat([hidden, skipped], dim=-1)
         hidden = self._run(len(self._stages) - 1, hidden, time_bias, key_mask)
         hidden = _conv_block(_causal_conv(hidden, self._up), self._final)
-        return F.linear(hidden, self._output.weight, self._output.bias)
+        return functional.linear(hidden, self._output.weight, self._output.bias)
 
     def _run(
         self, index: int, x: torch.Tensor, time_bias: torch.Tensor, key_mask: torch.Tensor | None
@@ -132,7 +134,9 @@ class Estimator:
 
     def _transformer(self, block: Any) -> _Transformer:
         attention = block.attn1
-        qkv = torch.cat([layer.weight for layer in (attention.to_q, attention.to_k, attention.to_v)])
+        qkv = torch.cat(
+            [layer.weight for layer in (attention.to_q, attention.to_k, attention.to_v)]
+        )
         return _Transformer(
             self._affine(block.norm1),
             _Affine(self._kept(qkv), None),
@@ -160,20 +164,18 @@ class Estimator:
 def _causal_conv(x: torch.Tensor, conv: _Affine) -> torch.Tensor:
     """Each frame with the two before it, side by side, times the weights."""
     rows, frames, channels = x.shape
-    padded = F.pad(x, (0, 0, _KERNEL - 1, 0))
-    windows = padded.as_strided(
-        (rows, frames, _KERNEL * channels), (padded.stride(0), channels, 1)
-    )
-    return F.linear(windows, conv.weight, conv.bias)
+    padded = functional.pad(x, (0, 0, _KERNEL - 1, 0))
+    windows = padded.as_strided((rows, frames, _KERNEL * channels), (padded.stride(0), channels, 1))
+    return functional.linear(windows, conv.weight, conv.bias)
 
 
 def _conv_block(x: torch.Tensor, block: _ConvBlock) -> torch.Tensor:
-    return F.mish(_norm(_causal_conv(x, block.conv), block.norm))
+    return functional.mish(_norm(_causal_conv(x, block.conv), block.norm))
 
 
 def _resnet(x: torch.Tensor, resnet: _Resnet, time_bias: torch.Tensor) -> torch.Tensor:
     hidden = _conv_block(x, resnet.first) + time_bias
-    shortcut = F.linear(x, resnet.shortcut.weight, resnet.shortcut.bias)
+    shortcut = functional.linear(x, resnet.shortcut.weight, resnet.shortcut.bias)
     return _conv_block(hidden, resnet.second) + shortcut
 
 
@@ -181,14 +183,16 @@ def _transformer(
     x: torch.Tensor, block: _Transformer, key_mask: torch.Tensor | None
 ) -> torch.Tensor:
     rows, frames, _ = x.shape
-    qkv = F.linear(_norm(x, block.attention_norm), block.qkv.weight)
+    qkv = functional.linear(_norm(x, block.attention_norm), block.qkv.weight)
     query, key, value = qkv.view(rows, frames, 3, block.heads, -1).permute(2, 0, 3, 1, 4)
-    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=key_mask)
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=key_mask)
     mixed = mixed.transpose(1, 2).reshape(rows, frames, -1)
-    x = x + F.linear(mixed, block.out.weight, block.out.bias)
-    hidden = F.gelu(F.linear(_norm(x, block.ff_norm), block.ff_in.weight, block.ff_in.bias))
-    return x + F.linear(hidden, block.ff_out.weight, block.ff_out.bias)
+    x = x + functional.linear(mixed, block.out.weight, block.out.bias)
+    hidden = functional.gelu(
+        functional.linear(_norm(x, block.ff_norm), block.ff_in.weight, block.ff_in.bias)
+    )
+    return x + functional.linear(hidden, block.ff_out.weight, block.ff_out.bias)
 
 
 def _norm(x: torch.Tensor, norm: _Affine) -> torch.Tensor:
-    return F.layer_norm(x, (x.shape[-1],), norm.weight, norm.bias)
+    return functional.layer_norm(x, (x.shape[-1],), norm.weight, norm.bias)

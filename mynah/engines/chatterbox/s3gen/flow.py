@@ -53,7 +53,9 @@ class FlowSolver:
     model, which is distilled with it.
     """
 
-    def __init__(self, estimator: Estimator, *, is_meanflow: bool, steps: int | None = None) -> None:
+    def __init__(
+        self, estimator: Estimator, *, is_meanflow: bool, steps: int | None = None
+    ) -> None:
         self.steps = steps or (MEANFLOW_STEPS if is_meanflow else STEPS)
         self._estimator = estimator
         self._is_guided = not is_meanflow
@@ -107,7 +109,9 @@ class FlowSolver:
         return inputs
 
 
-def group_by_length(states: Iterable[FlowState], max_padding: float = 0.25) -> list[list[FlowState]]:
+def group_by_length(
+    states: Iterable[FlowState], max_padding: float = 0.25
+) -> list[list[FlowState]]:
     """``states`` in groups whose shortest row is padded by at most ``max_padding`` of its length.
 
     Padding costs as much as speech does; where the device is busy anyway, two batches of like

@@ -26,8 +26,10 @@ def normal_rows(seed: int, stream: int, first: int, count: int, width: int) -> N
     A row depends on ``seed``, ``stream``, ``width`` and its own number only.
     """
     start, end = first // _BLOCK, -(-(first + count) // _BLOCK)
-    blocks = [_generator(seed, stream, block).standard_normal((_BLOCK, width), np.float32)
-              for block in range(start, end)]
+    blocks = [
+        _generator(seed, stream, block).standard_normal((_BLOCK, width), np.float32)
+        for block in range(start, end)
+    ]
     if not blocks:
         return np.zeros((0, width), np.float32)
     offset = first - start * _BLOCK

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from mynah.engines.chatterbox.s3gen.layout import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -50,7 +50,14 @@ class Vocoder:
         self._merge = network.m_source.l_linear
         self._pitch = network.f0_predictor
         self._dtype = dtype
-        for part in ("conv_pre", "ups", "source_downs", "source_resblocks", "resblocks", "conv_post"):
+        for part in (
+            "conv_pre",
+            "ups",
+            "source_downs",
+            "source_resblocks",
+            "resblocks",
+            "conv_post",
+        ):
             getattr(network, part).to(dtype)
         if dtype == torch.float16:
             _widen_alphas(network)
@@ -58,7 +65,7 @@ class Vocoder:
         self._window = network.stft_window.to(self._merge.weight.device)
 
     def pitch(self, mel: torch.Tensor) -> torch.Tensor:
-        """F0 in Hz, (rows, frames), of ``mel`` (rows, MELS, frames). Looks 5 frames to each side."""
+        """F0 in Hz, (rows, frames), of ``mel`` (rows, MELS, frames); sees 5 frames each way."""
         with torch.inference_mode():
             f0: torch.Tensor = self._pitch(mel)
         return f0
@@ -113,7 +120,7 @@ class Vocoder:
         kernels, last = network.num_kernels, network.num_upsamples - 1
         x = network.conv_pre(mel)
         for index in range(network.num_upsamples):
-            x = network.ups[index](F.leaky_relu(x, network.lrelu_slope))
+            x = network.ups[index](functional.leaky_relu(x, network.lrelu_slope))
             if index == last:
                 x = network.reflection_pad(x)
             source = network.source_downs[index](spectrum)
@@ -123,7 +130,7 @@ class Vocoder:
             for block in blocks[1:]:
                 total += _resblock(x, block)
             x = total / kernels
-        filtered: torch.Tensor = network.conv_post(F.leaky_relu(x, _SLOPE))
+        filtered: torch.Tensor = network.conv_post(functional.leaky_relu(x, _SLOPE))
         return filtered
 
 

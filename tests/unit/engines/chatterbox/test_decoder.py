@@ -211,7 +211,8 @@ def test_the_waveform_is_the_librarys(s3gen, decoder, monkeypatch):
     phase, noise = random_parts(vocoder, 20)
     sampled = monkeypatch.setattr
     sampled(
-        "chatterbox.models.s3gen.hifigan.Uniform.sample", lambda self, sample_shape: phase[..., None]
+        "chatterbox.models.s3gen.hifigan.Uniform.sample",
+        lambda self, sample_shape: phase[..., None],
     )
     sampled(torch, "randn_like", lambda x: noise if x.shape == noise.shape else torch.zeros_like(x))
     expected, source = s3gen.mel2wav.inference(mel)

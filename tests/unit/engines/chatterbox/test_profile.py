@@ -13,6 +13,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("chatterbox")
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it imports pkg_resources
+    from chatterbox.models.voice_encoder import VoiceEncoder
+    from chatterbox.tts import ChatterboxTTS
+
 from mynah.audio.waveform import Waveform  # noqa: E402
 from mynah.engines.chatterbox.profile import (  # noqa: E402
     SPEAKER,
@@ -42,8 +47,6 @@ def s3gen():
 
 @pytest.fixture(scope="module")
 def voice_encoder():
-    from chatterbox.models.voice_encoder import VoiceEncoder
-
     torch.manual_seed(2)
     return VoiceEncoder().eval()
 
@@ -63,9 +66,6 @@ def babble(seconds, rate=RATE):
 
 
 def library_conditionals(s3gen, voice_encoder, recording, monkeypatch):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from chatterbox.tts import ChatterboxTTS
     tts = ChatterboxTTS.__new__(ChatterboxTTS)
     tts.s3gen, tts.ve, tts.device = s3gen, voice_encoder, "cpu"
     tts.t3 = SimpleNamespace(hp=SimpleNamespace(speech_cond_prompt_len=150))
