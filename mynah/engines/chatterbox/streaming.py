@@ -12,7 +12,7 @@ joined stream is near to the whole utterance decoded at once, not equal to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,8 +56,10 @@ class Chunk:
 
 
 class StreamDecoder:
-    """One utterance's decoding. ``add`` and ``finish`` do all the work in the caller's thread; a
-    scheduler that batches many utterances calls ``next_chunk``, solves its state and ``render``.
+    """One utterance's decoding, in the caller's thread.
+
+    ``solve`` brings a chunk's flow to its end: the decoder's own solver, or a scheduler that
+    takes the steps of many utterances together.
     """
 
     def __init__(
@@ -65,12 +67,15 @@ class StreamDecoder:
         decoder: SpeechDecoder,
         profile: Profile,
         seed: int,
+        *,
+        solve: Callable[[FlowState], None] | None = None,
         chunk_tokens: tuple[int, ...] = CHUNK_TOKENS,
     ) -> None:
         """Raises InvalidRequest (``invalid_profile``)."""
         if not chunk_tokens or min(chunk_tokens) * FRAMES_PER_TOKEN < _HELD_FRAMES:
             raise ValueError("chunks must hold at least the frames that are kept back")
         self._decoder = decoder
+        self._solve = solve or (lambda state: decoder.solver.solve([state]))
         self._prompt = decoder.prompt(profile)
         self._seed = seed
         self._sizes = chunk_tokens
@@ -121,7 +126,7 @@ class StreamDecoder:
 
     def _decode(self) -> Iterator[Waveform]:
         while (chunk := self.next_chunk()) is not None:
-            self._decoder.solver.solve([chunk.state])
+            self._solve(chunk.state)
             yield self.render(chunk)
 
     def _begin(self, start: int, end: int, is_last: bool) -> FlowState:

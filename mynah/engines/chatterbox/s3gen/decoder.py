@@ -70,7 +70,7 @@ class SpeechDecoder:
     """S3Gen's weights with our inference. No state of a request lives on it.
 
     ``s3gen``: the library's ``S3Token2Wav`` (``S3Gen``) with its weights, on its device; it is
-    only read. One thread at a time may decode; ``prompt`` may be called from any.
+    only read. Any thread may use it.
     """
 
     def __init__(self, s3gen: Any, options: DecoderOptions | None = None) -> None:

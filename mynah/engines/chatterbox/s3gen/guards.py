@@ -44,7 +44,12 @@ class TailGuard:
         return Waveform(samples[:certain], self._sample_rate)
 
     def finish(self) -> Waveform:
-        """The end, faded out where something was cut. The object is spent afterwards."""
+        """The end, faded out where something was cut. The object is spent afterwards.
+
+        Raises EngineFailed when nothing was audible at all.
+        """
+        if self._loudest < _ABSOLUTE_FLOOR:
+            raise EngineFailed("The model gave silence for this text.")
         tail: Samples = self._held[: self._kept].copy()
         if len(self._held) > self._kept:
             tail[-self._fade :] *= np.linspace(1.0, 0.0, self._fade, dtype=np.float32)
