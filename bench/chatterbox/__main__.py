@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from bench.chatterbox import t3_speed
+from bench.chatterbox import sound, t3_speed
 from bench.chatterbox.machine import describe
 from bench.chatterbox.t3_speed import DifferentWorkError
 
@@ -20,14 +20,18 @@ from bench.chatterbox.t3_speed import DifferentWorkError
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer tokens: a few minutes")
-    parser.add_argument("--only", default=",".join(t3_speed.FIGURES))
+    parser.add_argument("--only", default=",".join(t3_speed.FIGURES + sound.FIGURES))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, default=Path("build/chatterbox-checkpoints"))
     chosen = parser.parse_args()
     bandwidth = describe(chosen.threads)
     setting = t3_speed.QUICK if chosen.quick else t3_speed.FULL
     try:
-        t3_speed.run(chosen.folder, setting, set(chosen.only.split(",")), bandwidth)
+        only = set(chosen.only.split(","))
+        if only & set(t3_speed.FIGURES):
+            t3_speed.run(chosen.folder, setting, only, bandwidth)
+        if only & set(sound.FIGURES):
+            sound.run(sound.QUICK if chosen.quick else sound.FULL, only)
     except DifferentWorkError as error:
         print(f"\nNot comparable: {error}", file=sys.stderr)
         return 1

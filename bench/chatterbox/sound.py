@@ -4,7 +4,7 @@ Full-size networks with random weights of one seed, in both sides the same modul
 sides in one process, alternating, the same tokens, prompt, steps and guidance. T3's part of a
 request is measured by its own benchmark; its seconds may be given to get whole requests::
 
-    python -W ignore -m bench.chatterbox.sound [--quick] [--only C4,C6] \
+    python -W ignore -m bench.chatterbox.sound [--quick] [--rounds 3] [--only C4,C6] \
         [--t3-library 362 --t3-own 36]      milliseconds per token
 """
 
@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from bench.chatterbox.t3_speed import DifferentWorkError
 from bench.chatterbox.upstream import build_s3gen
 from bench.report import print_machine, print_row, print_title
 from mynah.audio.mp3 import Mp3Encoder
@@ -33,6 +34,7 @@ from mynah.engines.chatterbox.s3gen.prompt import MEL, TOKENS, X_VECTOR
 from mynah.engines.chatterbox.streaming import StreamDecoder
 from mynah.engines.chatterbox.watermark import StreamWatermarker, Watermarker
 
+FIGURES: Final = ("C4", "C5", "C6", "C8")
 SEED: Final = 5
 REFERENCE_S: Final = 10
 FIRST_TOKENS: Final = 13  # the first chunk and its lookahead
@@ -45,8 +47,12 @@ class Setting:
 
     tokens: int
     rounds: int
-    t3_library_ms: float | None
-    t3_own_ms: float | None
+    t3_library_ms: float | None = None
+    t3_own_ms: float | None = None
+
+
+FULL: Final = Setting(tokens=250, rounds=3)
+QUICK: Final = Setting(tokens=50, rounds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +246,9 @@ def _alternate(
 
 
 def _check_same_work(results: dict[str, Waveform]) -> None:
-    """RuntimeError when one side spoke less than the other."""
+    """DifferentWorkError when one side spoke less than the other."""
     if len({wave.frames for wave in results.values()}) != 1:
-        raise RuntimeError("the two sides did not do the same work")
+        raise DifferentWorkError("the two sides spoke for different times")
 
 
 def _hum(seconds: float) -> Waveform:
@@ -283,14 +289,15 @@ def _without_progress() -> Any:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2 s of speech, one round")
-    parser.add_argument("--only", default="C4,C5,C6,C8")
+    parser.add_argument("--quick", action="store_true", help="2 s of speech instead of 10")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(FIGURES))
     parser.add_argument("--t3-library", type=float, help="ms per token")
     parser.add_argument("--t3-own", type=float, help="ms per token")
     options = parser.parse_args()
-    tokens, rounds = (50, 1) if options.quick else (250, 3)
     print_machine()
-    setting = Setting(tokens, rounds, options.t3_library, options.t3_own)
+    tokens = 50 if options.quick else 250
+    setting = Setting(tokens, options.rounds, options.t3_library, options.t3_own)
     run(setting, set(options.only.split(",")))
 
 

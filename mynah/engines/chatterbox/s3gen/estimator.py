@@ -10,7 +10,6 @@ padding behind a row never reaches its frames except through attention.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import torch
@@ -72,7 +71,10 @@ class Estimator:
             self._down, self._up = self._conv(down[2]), self._conv(up[2])
             self._final = self._conv_block(decoder.final_block)
             self._output = self._conv(decoder.final_proj)
-        self._decoder = decoder
+        # Only these, so that the module's own weights can be freed.
+        self._embed_time, self._time_mlp = decoder.time_embeddings, decoder.time_mlp
+        self._time_mixer = decoder.time_embed_mixer if decoder.meanflow else None
+        self._stage_mlps = [resnet.mlp for resnet, _ in blocks]
 
     @property
     def device(self) -> torch.device:
@@ -85,17 +87,12 @@ class Estimator:
         Step i goes from ``times[i]`` to ``times[i + 1]``; the end counts for mean-flow models
         only. In float32 whatever the estimator's dtype.
         """
-        decoder = self._decoder
         with torch.inference_mode():
-            embedded = decoder.time_mlp(decoder.time_embeddings(times))
+            embedded = self._time_mlp(self._embed_time(times))
             start, end = embedded[:-1], embedded[1:]
-            if decoder.meanflow:
-                start = decoder.time_embed_mixer(torch.cat([start, end], dim=1))
-            resnets = [
-                block[0]
-                for block in chain(decoder.down_blocks, decoder.mid_blocks, decoder.up_blocks)
-            ]
-            return torch.stack([resnet.mlp(start) for resnet in resnets], dim=1).to(self.dtype)
+            if self._time_mixer is not None:
+                start = self._time_mixer(torch.cat([start, end], dim=1))
+            return torch.stack([mlp(start) for mlp in self._stage_mlps], dim=1).to(self.dtype)
 
     def __call__(
         self, inputs: torch.Tensor, time_bias: torch.Tensor, key_mask: torch.Tensor | None
