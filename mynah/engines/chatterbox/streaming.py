@@ -149,7 +149,7 @@ class _Rendering:
         self._said = 0  # frames that are out
         self._first = 0  # the frame with which _mel and _source begin
         self._mel: torch.Tensor | None = None  # (frames, MELS)
-        self._source: torch.Tensor | None = None  # (1, 1, samples), up to _said
+        self._source = torch.zeros((1, 1, 0), device=decoder.device)  # samples up to _said
         self._cycles = decoder.no_cycles(1)  # at _said
         self._tail: Samples = np.zeros(0, np.float32)  # the last rendering from _said on
 
@@ -183,9 +183,7 @@ class _Rendering:
         rows = mel.T[None]
         f0 = vocoder.pitch(rows)[:, past:]
         excitation = self._decoder.excite(f0, [self._seed], self._said, self._cycles)
-        source = excitation.samples
-        if self._source is not None:
-            source = torch.cat([self._source, source], dim=2)
+        source = torch.cat([self._source, excitation.samples], dim=2)
         ready = len(mel) - past - (0 if chunk.is_last else _HELD_FRAMES)
         self._cycles = excitation.cycles[:, ready]
         self._source = source
@@ -195,7 +193,6 @@ class _Rendering:
     def _keep(self, mel: torch.Tensor, end: int) -> None:
         first = max(self._first, end - _LEFT_FRAMES)
         self._mel = mel[first - self._first :]
-        assert self._source is not None  # noqa: S101  set by _vocode
         span = slice(
             (first - self._first) * SAMPLES_PER_FRAME, (end - self._first) * SAMPLES_PER_FRAME
         )
