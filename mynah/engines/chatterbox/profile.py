@@ -127,6 +127,17 @@ def read_conditionals(data: bytes, language: str, kind: ProfileKind) -> Profile:
     return Profile(ENGINE, VERSION, language, arrays, {"model": kind.model})
 
 
+def check_profile(profile: Profile, kind: ProfileKind) -> None:
+    """Raises InvalidRequest (``invalid_profile``) for another engine's, version's or model's."""
+    stamp = (profile.engine, profile.version, profile.meta.get("model"))
+    if stamp != (ENGINE, VERSION, kind.model):
+        made_by = " ".join(str(part) for part in stamp)
+        raise InvalidRequest(
+            f"The profile was made by {made_by}, not by {ENGINE} {VERSION} {kind.model}.",
+            code="invalid_profile",
+        )
+
+
 def _reference(samples: Sequence[Waveform], kind: ProfileKind) -> Waveform:
     """The first seconds of the samples, mono at SAMPLE_RATE, checked."""
     parts: list[Samples] = []

@@ -24,6 +24,7 @@ from mynah.engines.chatterbox.profile import (  # noqa: E402
     T3_TOKENS,
     ProfileKind,
     ProfileNetworks,
+    check_profile,
     prepare_profile,
     read_conditionals,
 )
@@ -170,6 +171,16 @@ def test_recordings_that_say_nothing_are_refused(networks, recording, kind, code
     with pytest.raises(InvalidAudio) as raised:
         prepare_profile([recording], "en", networks, kind)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    "changes", [{"engine": "espeak"}, {"version": "0"}, {"meta": {"model": "turbo"}}, {"meta": {}}]
+)
+def test_a_profile_of_another_model_is_refused(changes):
+    profile = read_conditionals(stored(), "en", ENGLISH)
+    check_profile(profile, ENGLISH)
+    with pytest.raises(InvalidRequest):
+        check_profile(replace(profile, **changes), ENGLISH)
 
 
 def stored(**changes):
