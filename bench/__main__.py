@@ -11,6 +11,7 @@ from bench import (
     assembly,
     cutting,
     gateway,
+    live,
     scaling,
     thousand_jobs,
     voice_cache,
@@ -39,6 +40,7 @@ def main() -> int:
     thousand_jobs.run(target)
     gateway.run(target)
     scaling.run(target)
+    live.run(target)
     return 0
 
 

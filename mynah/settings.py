@@ -113,6 +113,10 @@ class Settings(BaseSettings):
     stream_stall_timeout_s: float = Field(
         300.0, gt=0, description="a listener who takes nothing for so long is cut off"
     )
+    socket_idle_timeout_s: float = Field(
+        120.0, gt=0, description="a socket on which nothing is said or spoken is closed"
+    )
+    socket_ping_interval_s: float = Field(20.0, gt=0)
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Settings:

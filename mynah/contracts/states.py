@@ -6,9 +6,10 @@ from enum import StrEnum
 
 
 class JobKind(StrEnum):
-    """What a user asked for."""
+    """What a user asked for. ``LIVE`` is speech for one listener, of which nothing is kept."""
 
     SPEECH = "speech"
+    LIVE = "live"
     CLONE = "clone"
     ANALYSIS = "analysis"
     BATCH = "batch"

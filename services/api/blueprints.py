@@ -28,6 +28,7 @@ _DESCRIPTIONS = {
     416: "The range lies outside the file.",
     422: "The request is not valid.",
     429: "Too many requests, or the quota is used up; see Retry-After.",
+    500: "The engine could not speak this.",
     503: "A part of the service is unavailable; see Retry-After.",
     504: "The speech was not ready in time; its job goes on.",
 }

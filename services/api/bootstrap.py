@@ -10,8 +10,10 @@ from flask import current_app
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.messaging.celery_app import make_app
+from mynah.messaging.live import LiveReader
 from mynah.messaging.presence import Presence
 from mynah.messaging.sender import Broker, CelerySender
+from mynah.messaging.stream_links import StreamLinks
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
@@ -34,6 +36,8 @@ class Container:
     watcher: JobWatcher
     slots: StreamSlots
     names: VendorNames
+    live: LiveReader
+    links: StreamLinks
 
     def ping_database(self) -> None:
         """Raises DatabaseUnavailable when the database does not answer."""
@@ -60,6 +64,8 @@ def build_container(settings: Settings) -> Container:
         watcher=JobWatcher(new_uow),
         slots=StreamSlots(settings.max_streams, settings.max_streams_per_user),
         names=load_names(settings.compat_names_file),
+        live=LiveReader(settings),
+        links=StreamLinks(settings),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from mynah.contracts.object_keys import work_folder
+from mynah.contracts.states import JobKind
 from mynah.db.clock import utc_now
 from mynah.jobs.outputs import remove_objects, remove_output
 from mynah.jobs.worker import WorkerContext
@@ -42,6 +43,8 @@ def _remove_work_files(worker: WorkerContext) -> int:
         for job in jobs:
             remove_objects(worker.store, work_folder(job.id))
             job.has_work_files = False
+            if job.kind == JobKind.LIVE:  # of which nothing is kept but the user's sums
+                uow.session.delete(job)
         uow.commit()
         return len(jobs)
 

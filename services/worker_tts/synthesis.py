@@ -17,9 +17,11 @@ from mynah.errors import EngineFailed, NotFound
 from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
+from mynah.messaging.live import LiveWriter
 from mynah.observability.metrics import AUDIO_SECONDS, SYNTHESIS_SECONDS
 from mynah.recognition.base import Recognizer
 from services.worker_tts.engine_host import EngineHost
+from services.worker_tts.live_speech import open_live_piece
 from services.worker_tts.profile_cache import ProfileCache
 from services.worker_tts.source_words import map_words
 from services.worker_tts.takes import Reading, TakeChecks, speak_well
@@ -29,12 +31,13 @@ _RATES, _PITCHES, _VOLUMES = (0.5, 2.0), (-12.0, 12.0), (0.0, 2.0)  # of Synthes
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """What speaking needs in this process."""
+    """What speaking needs in this process; without ``live`` nobody hears it at once."""
 
     worker: WorkerContext
     engines: EngineHost
     profiles: ProfileCache
     recognizer: Recognizer | None = None
+    live: LiveWriter | None = None
 
 
 def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
@@ -48,11 +51,15 @@ def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
     profile = _profile_of(speaker, engine, claim.job, speech)
     settings = piece_settings(request, speech, piece.ordinal)
     checks = TakeChecks(speaker.worker.settings.speech_attempts, speaker.recognizer)
-    spoken = speak_well(claim, engine, Reading(piece.text, profile, settings), checks)
+    live = open_live_piece(speaker.live, claim)
+    hear = None if live is None else live.tell
+    spoken = speak_well(claim, engine, Reading(piece.text, profile, settings), checks, hear)
     waveform = spoken.take.waveform
     SYNTHESIS_SECONDS.labels(speech.engine).observe(spoken.synthesis_s)
     AUDIO_SECONDS.labels(speech.engine).inc(waveform.duration_s)
     words = map_words(piece, speech.words, request.text, spoken.take)
+    if live is not None:
+        live.end(words)
     key = segment(claim.job.id, piece.ordinal, claim.token)
     speaker.worker.store.put(key, encode_flac(waveform), "audio/flac")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,9 @@ from mynah.recognition.base import Recognizer
 from mynah.recognition.error_rates import compare_texts
 
 log = structlog.get_logger(__name__)
+
+Hear = Callable[[Waveform], None]
+"""Takes each block as it is spoken. Raises ClaimLost when nobody wants the rest."""
 
 _SEED_STEP = 0x9E3779B1  # far from the seeds of the neighbours, which are one apart
 _SEEDS = 2**32
@@ -59,14 +62,16 @@ class SpokenText:
     synthesis_s: float
 
 
-def collect(claim: Claim, blocks: Iterator[SpeechBlock]) -> Take:
-    """Join an engine's blocks; stops the engine when the claim is lost.
+def collect(claim: Claim, blocks: Iterator[SpeechBlock], hear: Hear | None = None) -> Take:
+    """Join an engine's blocks, which ``hear`` gets at once.
 
-    Raises ClaimLost, EngineFailed when nothing was spoken.
+    Stops the engine when the claim is lost. Raises ClaimLost, EngineFailed when nothing was spoken.
     """
     collected: list[SpeechBlock] = []
     for block in blocks:
         claim.ensure_held()
+        if hear is not None:
+            hear(block.waveform)
         collected.append(block)
     if not collected:
         raise EngineFailed("The engine spoke nothing for this text.", code="nothing_spoken")
@@ -76,21 +81,26 @@ def collect(claim: Claim, blocks: Iterator[SpeechBlock]) -> Take:
 
 
 def speak_well(
-    claim: Claim, engine: SpeechEngine, reading: Reading, checks: TakeChecks
+    claim: Claim,
+    engine: SpeechEngine,
+    reading: Reading,
+    checks: TakeChecks,
+    hear: Hear | None = None,
 ) -> SpokenText:
     """Speak a text, again with other seeds while it is not without fault; the best take.
 
-    An engine for which another seed changes nothing speaks once. Raises what the engine raises,
-    ClaimLost.
+    An engine for which another seed changes nothing speaks once, and so does every engine that
+    somebody hears: what was heard is what is kept. Raises what the engine raises, ClaimLost.
     """
     takes: list[Take] = []
     attempts: list[SpokenAttempt] = []
     synthesis_s = 0.0
-    for number in range(checks.max_attempts if engine.info.is_seeded else 1):
+    may_repeat = engine.info.is_seeded and hear is None
+    for number in range(checks.max_attempts if may_repeat else 1):
         seed = (reading.settings.seed + number * _SEED_STEP) % _SEEDS
         settings = replace(reading.settings, seed=seed)
         started = time.perf_counter()
-        take = collect(claim, engine.synthesize(reading.text, reading.profile, settings))
+        take = collect(claim, engine.synthesize(reading.text, reading.profile, settings), hear)
         synthesis_s += time.perf_counter() - started
         attempt = _judge(engine, reading, take, seed, checks.recognizer)
         takes.append(take)

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 
 from mynah.contracts.tasks import BUILD_PROFILE, SYNTHESIZE, StepPayload
 from mynah.messaging.consumer import implements
+from mynah.messaging.live import LiveWriter
 from mynah.recognition.registry import load_recognizer
 from services.worker_tts.app import app, context
 from services.worker_tts.engine_host import EngineHost
@@ -20,7 +21,7 @@ def speaker() -> Speaker:
     worker = context()
     cache = ProfileCache(worker.settings.profile_cache_size, worker.settings.profile_cache_mib)
     recognizer = load_recognizer(worker.settings.recognizer_dir)
-    return Speaker(worker, EngineHost(), cache, recognizer)
+    return Speaker(worker, EngineHost(), cache, recognizer, LiveWriter(worker.settings))
 
 
 @implements(app, SYNTHESIZE)

@@ -78,7 +78,12 @@ def _authenticate(container: Container) -> Caller:
     credential = key or vendor_credential() or _bearer()
     if not credential:
         raise NotAuthenticated("Send an access token or an API key.")
-    if key or credential.startswith(KEY_START):
+    return _caller_of_key(container, key) if key else caller_of(container, credential)
+
+
+def caller_of(container: Container, credential: str) -> Caller:
+    """The caller who shows an access token or an API key. Raises NotAuthenticated."""
+    if credential.startswith(KEY_START):
         return _caller_of_key(container, credential)
     return _caller_of_token(container, credential)
 

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: short access tokens, and refresh tokens that are used once."""
+"""JSON Web Tokens: short access tokens, refresh tokens that are used once, links to streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mynah.settings import Settings
 
 ALGORITHM = "HS256"
 ISSUER = "mynah"
-TokenType = Literal["access", "refresh"]
+TokenType = Literal["access", "refresh", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,14 @@ class Token:
     expires_at: datetime
 
 
-def issue_token(settings: Settings, user_id: UUID, kind: TokenType) -> tuple[str, Token]:
-    """Sign a new token; returns it with what it says."""
-    lifetime_s = settings.access_token_ttl_s if kind == "access" else settings.refresh_token_ttl_s
+def issue_token(
+    settings: Settings, user_id: UUID, kind: TokenType, lifetime_s: int | None = None
+) -> tuple[str, Token]:
+    """Sign a new token; returns it with what it says. It lives as its kind does by default."""
+    if lifetime_s is None:
+        lifetime_s = (
+            settings.refresh_token_ttl_s if kind == "refresh" else settings.access_token_ttl_s
+        )
     now = utc_now()
     token = Token(new_id(), user_id, now + timedelta(seconds=lifetime_s))
     claims = {

@@ -170,7 +170,8 @@ def _place(container: Container, spoken: Spoken) -> Job:
 def _source_of(container: Container, job: Job, spoken: Spoken) -> StorySource:
     # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
     from mynah.audio.tags import SpeechTags  # noqa: PLC0415
-    from services.api.live.speech import StorySource, StreamForm  # noqa: PLC0415
+    from services.api.live.forms import StreamForm  # noqa: PLC0415
+    from services.api.live.speech import StorySource  # noqa: PLC0415
 
     wanted, fmt = SpeechRequest.model_validate(job.request), spoken.format
     with container.new_uow() as uow:

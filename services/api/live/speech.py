@@ -14,18 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from mynah.audio.assembly import SpeechAssembler
 from mynah.audio.finished import iter_file_blocks
 from mynah.audio.flac import decode_flac
 from mynah.audio.formats import OutputLayout
-from mynah.audio.levelling import SPEECH_CEILING_DBTP
-from mynah.audio.mp3 import Mp3Encoder
 from mynah.audio.resample import StreamResampler
-from mynah.audio.tags import SpeechTags, build_id3
-from mynah.audio.wav import wav_header
 from mynah.audio.waveform import Waveform
 from mynah.contracts.speech import OutputFormat, SpeechRequest
 from mynah.contracts.states import JobState
@@ -36,6 +32,7 @@ from mynah.db.unit_of_work import UnitOfWorkFactory
 from mynah.errors import MynahError, NotFound, Unavailable
 from mynah.storage.base import ObjectStore
 from services.api.live.connection import Connection, StreamCut
+from services.api.live.forms import StreamForm
 from services.api.live.watching import JobWatcher
 
 LOOK_FOR_LEAVERS_S = 0.5
@@ -43,56 +40,6 @@ PATIENCE_S = 30.0
 CHUNK_S = 1.0
 
 _T = TypeVar("_T")
-
-
-class StreamEncoder(Protocol):
-    """Turns blocks of one stream into bytes."""
-
-    def encode(self, block: Waveform) -> bytes:
-        """The bytes that this block completes, perhaps none."""
-        ...
-
-    def flush(self) -> bytes:
-        """The last bytes."""
-        ...
-
-
-class PcmEncoder:
-    """16-bit little-endian samples as they are."""
-
-    def encode(self, block: Waveform) -> bytes:
-        """See StreamEncoder."""
-        return block.to_pcm16()
-
-    def flush(self) -> bytes:
-        """See StreamEncoder."""
-        return b""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamForm:
-    """What a listener gets: "mp3", "wav" or "pcm", mono at ``sample_rate``."""
-
-    format: str
-    sample_rate: int
-    bitrate_kbps: int
-    tags: SpeechTags
-
-    def start(self) -> bytes:
-        """What can be sent before any audio is there: a tag, a header of open length."""
-        if self.format == "mp3":
-            return build_id3(self.tags)
-        return wav_header(self.sample_rate, 1, None) if self.format == "wav" else b""
-
-    def encoder(self) -> StreamEncoder:
-        """An encoder for one listener."""
-        if self.format == "mp3":
-            return Mp3Encoder(
-                self.sample_rate,
-                bitrate_kbps=self.bitrate_kbps,
-                headroom_db=-SPEECH_CEILING_DBTP,
-            )
-        return PcmEncoder()
 
 
 @dataclass(frozen=True, slots=True)

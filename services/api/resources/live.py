@@ -119,7 +119,8 @@ def _is_as_wanted(job: Job, query: dict[str, Any]) -> bool:
 def _listen(job: Job, query: dict[str, Any], pieces_total: int, *, is_finished: bool) -> Response:
     # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
     from mynah.audio.tags import SpeechTags  # noqa: PLC0415
-    from services.api.live.speech import StorySource, StreamForm  # noqa: PLC0415
+    from services.api.live.forms import StreamForm  # noqa: PLC0415
+    from services.api.live.speech import StorySource  # noqa: PLC0415
 
     container = current_container()
     wanted = SpeechRequest.model_validate(job.request)

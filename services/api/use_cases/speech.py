@@ -18,7 +18,7 @@ from mynah.db.ids import new_id
 from mynah.db.models import Job
 from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
-from mynah.errors import Conflict, Gone, NotFound, QuotaExceeded
+from mynah.errors import Conflict, Gone, InvalidRequest, NotFound, QuotaExceeded
 from mynah.jobs.submission import StepPlan, submit_jobs
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
@@ -52,12 +52,14 @@ def order_speech(
     requester: Requester,
     order: SpeechOrder,
     lane: Lane = Lane.BATCH,
+    *,
+    kind: JobKind = JobKind.SPEECH,
 ) -> Job:
-    """Make a speech job. The caller commits.
+    """Make a speech job; a live one (``kind``) ends with its last piece. The caller commits.
 
     Raises what ``prepare_speech`` and ``place_speech`` raise.
     """
-    prepared = prepare_speech(uow, settings, requester, order, lane)
+    prepared = prepare_speech(uow, settings, requester, order, lane, kind=kind)
     place_speech(uow, settings, requester, [prepared])
     return prepared.job
 
@@ -68,6 +70,8 @@ def prepare_speech(
     requester: Requester,
     order: SpeechOrder,
     lane: Lane = Lane.BATCH,
+    *,
+    kind: JobKind = JobKind.SPEECH,
 ) -> PreparedSpeech:
     """Check an order and plan its job; nothing is written.
 
@@ -75,10 +79,11 @@ def prepare_speech(
     """
     plan = plan_order(uow, settings, requester.user_id, order, lane)
     request = _build_request(order, plan, requester.origin)
+    is_kept = kind is JobKind.SPEECH
     job = Job(
         id=new_id(),
         user_id=requester.user_id,
-        kind=JobKind.SPEECH,
+        kind=kind,
         request=request.model_dump(mode="json"),
         request_id=requester.request_id,
         voice_id=plan.voice.id,
@@ -89,7 +94,10 @@ def prepare_speech(
         output_format=order.output_format,
         has_work_files=True,
     )
-    return PreparedSpeech(job, plan.steps)
+    steps = [step for step in plan.steps if is_kept or step.piece is not None]
+    if not steps:
+        raise InvalidRequest("There is nothing to speak in this text.", code="nothing_to_speak")
+    return PreparedSpeech(job, steps)
 
 
 def place_speech(

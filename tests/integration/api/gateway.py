@@ -225,6 +225,8 @@ def open_gateway(
             uow.session.get_bind().dispose()  # type: ignore[union-attr]
         container.broker.close()
         container.presence.close()
+        container.live.close()
+        container.links.close()
 
 
 def error_of(response: TestResponse, status: int) -> dict[str, Any]:

@@ -43,7 +43,10 @@ PUBLIC = {
     "/api/auth/register",
     "/api/auth/login",
     "/api/auth/refresh",
+    "/ws/tts",  # who connects may say who they are in the first message
 }
+#: Their credentials are a part of their address.
+LINKED = {("GET", "/api/tts/stream")}
 
 
 def guarded_routes(app: Flask) -> list[tuple[str, str]]:
@@ -53,6 +56,7 @@ def guarded_routes(app: Flask) -> list[tuple[str, str]]:
         for rule in app.url_map.iter_rules()
         if rule.rule not in PUBLIC and not rule.rule.startswith(VENDOR_PATHS)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if (method, rule.rule) not in LINKED
     ]
 
 

@@ -1,0 +1,96 @@
+"""Live speech: time to the first sound through the stack, and a block's way to its listener."""
+
+from __future__ import annotations
+
+import threading
+import time
+from uuid import uuid4
+
+import numpy as np
+
+from bench.local_stack import Target
+from bench.report import percentiles_ms, print_row, print_title
+from mynah.audio.live_joining import LiveJoiner
+from mynah.engines.base import SynthesisSettings
+from mynah.engines.registry import load_engine
+from mynah.messaging.live import START, LiveBlock, LiveReader, LiveWriter
+from mynah.settings import Settings
+
+TEXT = "The moon is up, good night. Sleep well until the morning comes."
+REQUESTS = 60
+BLOCKS = 500
+BLOCK_S = 0.01  # between two blocks
+BLOCK_FRAMES = 1200
+
+
+def run(target: Target) -> None:
+    """Measure both and print."""
+    print_title("Live speech, idle, one listener at a time")
+    engine = _engine_s()
+    through = [_first_sound_s(target) for _ in range(REQUESTS)]
+    print_row("the engine alone: p50 / p95", percentiles_ms(engine))
+    print_row("POST /api/tts/stream to the first byte: p50 / p95", percentiles_ms(through))
+    own = np.array(through) - np.median(engine)
+    print_row("less the engine: p50 / p95", percentiles_ms(list(own)), "<= 12 / 30 ms")
+    hops = _hops_s(Settings(redis_url=target.environment.redis().url()))
+    print_row(
+        "worker to listener, a block: p99", f"{np.percentile(hops, 99) * 1000:.2f} ms", "<= 3"
+    )
+
+
+def _first_sound_s(target: Target) -> float:
+    body = {"text": TEXT, "voice_id": target.voice_id, "output_format": "pcm"}
+    with target.client() as client:
+        client.get("/health")
+        started = time.perf_counter()
+        with client.stream("POST", "/api/tts/stream", json=body) as answer:
+            answer.raise_for_status()
+            next(answer.iter_raw())
+            took = time.perf_counter() - started
+            for _ in answer.iter_raw():
+                pass
+    time.sleep(0.05)  # the last piece is put away
+    return took
+
+
+def _engine_s() -> list[float]:
+    """The engine's own time until there is something to hear."""
+    engine = load_engine("espeak")
+    profile = engine.builtin_profile("en-us+f3", "en-us")
+    times = []
+    for _ in range(REQUESTS):
+        joiner = LiveJoiner(-18.0, engine.info.sample_rate)
+        started = time.perf_counter()
+        for block in engine.synthesize(TEXT, profile, SynthesisSettings()):
+            if joiner.add(block.waveform).frames:
+                break
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def _hops_s(settings: Settings) -> list[float]:
+    """From writing a block to having it read, at the pace of an engine."""
+    writer, reader = LiveWriter(settings), LiveReader(settings)
+    job_id, step_id = uuid4(), uuid4()
+    written: list[float] = []
+    pcm = bytes(2 * BLOCK_FRAMES)
+
+    def write() -> None:
+        for number in range(BLOCKS):
+            time.sleep(BLOCK_S)
+            written.append(time.perf_counter())
+            writer.write(job_id, step_id, LiveBlock(1, number * BLOCK_FRAMES, pcm))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    hops: list[float] = []
+    after = START
+    while len(hops) < BLOCKS:
+        for block in reader.read(step_id, after, 1.0):
+            hops.append(time.perf_counter() - written[len(hops)])
+            after = block.id
+    thread.join()
+    reader.leave(job_id, [step_id])
+    writer.close()
+    reader.close()
+    return hops

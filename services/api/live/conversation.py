@@ -1,0 +1,190 @@
+"""What is said on one WebSocket: text in as it is written, speech out as it is spoken.
+
+The gateway's thread reads messages and orders speech; a thread beside it sends the sound. Each
+text that is complete is a live job of its own: jobs are spoken in parallel and heard in order.
+
+This module brings numpy, scipy and the encoder: the gateway imports it with the first socket.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from marshmallow import ValidationError
+
+from mynah.errors import Conflict, InvalidRequest, MynahError, NotAuthenticated, PermissionDenied
+from mynah.text.boundaries import Boundary, find_boundaries
+from services.api.auth.caller import Caller, caller_of
+from services.api.bootstrap import Container
+from services.api.live.device_profiles import DEVICE_PROFILES
+from services.api.live.socket_messages import END, FLUSH, read_message, show
+from services.api.live.speaking import SpokenJob, Voicing
+from services.api.live.websocket import NORMAL, POLICY, SocketClosed, WebSocket
+from services.api.schemas.live import ConversationSchema
+from services.api.use_cases.live_speech import order_live
+from services.api.use_cases.speech import Requester
+from services.api.use_cases.speech_order import SpeechOrder
+
+MOST_WAITING = 16
+LOOK_S = 0.2
+AUTHENTICATE_WITHIN_S = 10.0
+SCOPE = "speech:write"
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One client. ``caller`` None: it has to authenticate first, and then ``admit`` is called."""
+
+    container: Container
+    socket: WebSocket
+    request_id: str
+    caller: Caller | None
+    admit: Callable[[Caller], None]
+    _order: SpeechOrder | None = None
+    _voicing: Voicing | None = None
+    _text: str = ""
+    _utterances: int = 0
+
+    def run(self) -> str:
+        """Talk until somebody ends it; returns why it ended. Never raises MynahError."""
+        try:
+            self._talk()
+            return "end"
+        except SocketClosed as closed:
+            return closed.reason
+        except MynahError as error:
+            self._refuse(error)
+            return error.code
+        finally:
+            if self._voicing is not None:
+                self._voicing.stop()
+
+    def _talk(self) -> None:
+        self._authenticate()
+        settings, quiet_since = self.container.settings, time.monotonic()
+        while True:
+            message = self.socket.receive(LOOK_S)
+            if self._voicing is not None and self._voicing.has_ended:
+                self.socket.close(NORMAL, "done")
+                return
+            if message is not None or (self._voicing is not None and self._voicing.is_busy):
+                quiet_since = time.monotonic()
+            if message is not None:
+                self._handle(read_message(message))
+            elif time.monotonic() - quiet_since > settings.socket_idle_timeout_s:
+                raise Conflict("Nothing was said for too long.", code="idle_timeout")
+
+    def _authenticate(self) -> None:
+        """Take credentials in the first message, unless the request had some."""
+        if self.caller is None:
+            message = self.socket.receive(AUTHENTICATE_WITHIN_S)
+            if not isinstance(message, str):
+                raise NotAuthenticated("Authenticate before anything else.")
+            said = read_message(message)
+            if said["type"] != "authenticate" or not isinstance(said.get("token"), str):
+                raise NotAuthenticated("Authenticate before anything else.")
+            self.caller = caller_of(self.container, said["token"])
+            self.admit(self.caller)
+        if SCOPE not in self.caller.scopes:
+            raise PermissionDenied(f"This needs the scope {SCOPE}.", code="missing_scope")
+        self.socket.send(show("ready", profiles=sorted(DEVICE_PROFILES)))
+
+    def _handle(self, said: dict[str, Any]) -> None:
+        kind = said.pop("type")
+        if kind == "start":
+            self._start(said)
+            return
+        if kind == "ping":
+            self.socket.send(show("pong"))
+            return
+        voicing = self._voicing
+        if voicing is None:
+            raise Conflict("Send start before anything else.", code="not_started")
+        if kind == "text":
+            self._hear(said.get("text"))
+        elif kind in (FLUSH, END):
+            self._say(self._text)
+            self._text = ""
+            voicing.add(kind)
+        elif kind == "interrupt":
+            self._text = ""
+            voicing.interrupt()
+        else:
+            raise InvalidRequest("There is no such message.", code="unknown_message")
+
+    def _start(self, said: dict[str, Any]) -> None:
+        """Take how to speak. Raises Conflict when that was said before."""
+        if self._voicing is not None:
+            raise Conflict("It has started already.", code="already_started")
+        try:
+            profile_name, order = ConversationSchema().load(said)
+        except ValidationError as error:
+            raise InvalidRequest("The start is not valid.", fields=error.messages_dict) from None
+        self._order = order
+        profile = DEVICE_PROFILES[profile_name]
+        self._voicing = Voicing(self.container, self.socket, profile)
+
+    def _hear(self, text: Any) -> None:
+        """Take an increment; say what is complete."""
+        if not isinstance(text, str) or "\x00" in text:
+            raise InvalidRequest("text must be a string.", code="invalid_text")
+        self._text += text
+        complete = _complete_length(self._text, self._language)
+        limit = self.container.settings.max_sync_characters
+        if len(self._text) - complete > limit:
+            raise InvalidRequest(f"A sentence is longer than {limit}.", code="text_too_long")
+        if complete:
+            self._say(self._text[:complete])
+            self._text = self._text[complete:]
+
+    @property
+    def _language(self) -> str:
+        return (self._order.language if self._order else None) or "en"
+
+    def _say(self, text: str) -> None:
+        """Have a text spoken behind what waits. Raises Conflict when too much waits."""
+        voicing, order, caller = self._voicing, self._order, self.caller
+        if not text.strip() or voicing is None or order is None or caller is None:
+            return
+        if voicing.waiting >= MOST_WAITING:
+            raise Conflict("Too much waits to be spoken; slow down.", code="too_much_waiting")
+        quota = caller.monthly_character_quota
+        asker = Requester(caller.user_id, caller.origin, self.request_id, quota)
+        try:
+            with self.container.new_uow() as uow:
+                wanted = replace(order, text=text)
+                job = order_live(uow, self.container.settings, asker, wanted, is_kept=False)
+                self.container.live.want(job.id)
+                uow.commit()
+        except InvalidRequest as error:
+            if error.code == "nothing_to_speak":
+                return
+            raise
+        self._utterances += 1
+        self.socket.send(
+            show("accepted", utterance=self._utterances, job_id=str(job.id), text=job.text)
+        )
+        voicing.add(SpokenJob(self._utterances, job))
+
+    def _refuse(self, error: MynahError) -> None:
+        try:
+            self.socket.send(
+                show("error", error_code=error.code, message=error.message, errors=error.fields)
+            )
+        except SocketClosed:
+            return
+        self.socket.close(POLICY, error.code)
+
+
+def _complete_length(text: str, language: str) -> int:
+    """How many characters are whole sentences: something follows the last of them."""
+    found = find_boundaries(text, language)
+    ends = [
+        position
+        for position, kind in zip(found.positions, found.kinds, strict=True)
+        if kind >= Boundary.SENTENCE and text[position:].strip()
+    ]
+    return ends[-1] if ends else 0

@@ -1,0 +1,158 @@
+"""The forms in which a listener gets speech, each with an encoder of the listener's own.
+
+This module brings numpy and the encoders: the gateway imports it with the first listener.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, cast
+
+import av
+import numpy as np
+
+from mynah.audio.g711 import Law, encode_g711
+from mynah.audio.levelling import SPEECH_CEILING_DBTP
+from mynah.audio.mp3 import Mp3Encoder
+from mynah.audio.resample import StreamResampler
+from mynah.audio.tags import SpeechTags, build_id3
+from mynah.audio.wav import wav_header
+from mynah.audio.waveform import Waveform
+
+OPUS_RATE = 48_000
+
+
+class StreamEncoder(Protocol):
+    """Turns blocks of one stream into bytes."""
+
+    def encode(self, block: Waveform) -> bytes:
+        """The bytes that this block completes, perhaps none."""
+        ...
+
+    def flush(self) -> bytes:
+        """The last bytes."""
+        ...
+
+
+class PcmEncoder:
+    """16-bit little-endian samples as they are."""
+
+    def encode(self, block: Waveform) -> bytes:
+        """See StreamEncoder."""
+        return block.to_pcm16()
+
+    def flush(self) -> bytes:
+        """See StreamEncoder."""
+        return b""
+
+
+class G711Encoder:
+    """One byte a sample, for telephones."""
+
+    def __init__(self, law: Law) -> None:
+        self._law = law
+
+    def encode(self, block: Waveform) -> bytes:
+        """See StreamEncoder."""
+        return encode_g711(block.to_int16(), self._law)
+
+    def flush(self) -> bytes:
+        """See StreamEncoder."""
+        return b""
+
+
+class OpusEncoder:
+    """Opus in OGG (RFC 7845), a page for each 20 ms so that nothing waits in the muxer."""
+
+    def __init__(self, sample_rate: int, bitrate_kbps: int) -> None:
+        self._resampler = StreamResampler(sample_rate, OPUS_RATE)
+        self._output = _Output()
+        options = {"page_duration": "20000", "flush_packets": "1"}
+        self._container = av.open(self._output, "w", format="opus", options=options)
+        self._stream = self._container.add_stream(
+            "libopus", rate=OPUS_RATE, layout="mono", options={"application": "voip"}
+        )
+        self._stream.bit_rate = bitrate_kbps * 1000
+        self._frames = 0
+
+    def encode(self, block: Waveform) -> bytes:
+        """See StreamEncoder."""
+        return self._push(self._resampler.process(block))
+
+    def flush(self) -> bytes:
+        """See StreamEncoder."""
+        rest = self._push(self._resampler.flush())
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return rest + self._output.take()
+
+    def _push(self, block: Waveform) -> bytes:
+        if block.frames:
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(block.samples[None]), format="fltp", layout="mono"
+            )
+            frame.sample_rate = OPUS_RATE
+            frame.pts, frame.time_base = self._frames, Fraction(1, OPUS_RATE)
+            self._frames += block.frames
+            self._container.mux(self._stream.encode(frame))
+        return self._output.take()
+
+
+class _Output(io.RawIOBase):
+    """What a muxer writes, until it is taken; it cannot go back."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        written = bytes(cast(bytes, data))
+        self._data += written
+        return len(written)
+
+    def take(self) -> bytes:
+        data = bytes(self._data)
+        self._data.clear()
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class StreamForm:
+    """What a listener gets, mono at ``sample_rate``.
+
+    ``format``: "mp3", "wav", "pcm", "opus" (played at 48 kHz), "ulaw" or "alaw".
+    """
+
+    format: str
+    sample_rate: int
+    bitrate_kbps: int
+    tags: SpeechTags
+
+    @property
+    def output_rate(self) -> int:
+        """The rate at which it is to be played."""
+        return OPUS_RATE if self.format == "opus" else self.sample_rate
+
+    def start(self) -> bytes:
+        """What can be sent before any audio is there: a tag, a header of open length."""
+        if self.format == "mp3":
+            return build_id3(self.tags)
+        return wav_header(self.sample_rate, 1, None) if self.format == "wav" else b""
+
+    def encoder(self) -> StreamEncoder:
+        """An encoder for one listener."""
+        if self.format == "mp3":
+            return Mp3Encoder(
+                self.sample_rate,
+                bitrate_kbps=self.bitrate_kbps,
+                headroom_db=-SPEECH_CEILING_DBTP,
+            )
+        if self.format == "opus":
+            return OpusEncoder(self.sample_rate, self.bitrate_kbps)
+        if self.format in ("ulaw", "alaw"):
+            return G711Encoder(cast(Law, self.format))
+        return PcmEncoder()

@@ -1,0 +1,114 @@
+"""One listener of a live job: encoded for them alone, cancelled when they leave.
+
+This module brings numpy, scipy and the encoder: the gateway imports it with the first listener.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from mynah.audio.live_joining import LiveJoiner
+from mynah.audio.tags import SpeechTags
+from mynah.errors import MynahError
+from services.api.bootstrap import Container
+from services.api.live.connection import Connection, StreamCut
+from services.api.live.forms import StreamForm
+from services.api.live.live_job import LiveParts, LiveSource
+from services.api.use_cases.live_speech import Heard, LiveJob, end_live
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class LiveListener:
+    """Who hears one live job over HTTP."""
+
+    container: Container
+    job: LiveJob
+    form: StreamForm
+    connection: Connection
+    _source: LiveSource = field(init=False)
+    _joiner: LiveJoiner = field(init=False)
+    _sent_bytes: int = 0
+    _is_over: bool = False
+
+    def __post_init__(self) -> None:
+        settings = self.container.settings
+        loudness_lufs = self.job.loudness_lufs or settings.loudness_lufs
+        self._joiner = LiveJoiner(loudness_lufs, self.form.sample_rate)
+        self._source = LiveSource(
+            live_parts(self.container), self.job, self.connection.is_gone, settings.sync_timeout_s
+        )
+
+    def body(self) -> Iterator[bytes]:
+        """The encoded speech. Its first bytes of audio are there when this returns.
+
+        Raises what LiveSource does, as long as nothing was sent; the body StreamCut.
+        """
+        chunks = self._chunks()
+        first = next(chunks)
+        return self._rest(first, chunks)
+
+    def close(self) -> None:
+        """The end, however it came: what nobody will hear is not spoken. Never raises."""
+        heard = Heard(
+            self._is_over,
+            self._source.pieces_heard,
+            self._joiner.frames / self.form.sample_rate,
+            self._sent_bytes,
+        )
+        leave(self.container, self.job, heard)
+
+    def _chunks(self) -> Iterator[bytes]:
+        encoder, waiting = self.form.encoder(), self.form.start()
+        has_audio = False
+        for part in self._source.spoken(self._joiner):
+            if part.waveform.frames and (data := encoder.encode(part.waveform)):
+                yield waiting + data
+                waiting, has_audio = b"", True
+        self._is_over = True
+        rest = waiting + (encoder.flush() if has_audio or self._joiner.frames else b"")
+        if rest or not has_audio:
+            yield rest
+
+    def _rest(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield self._counted(first)
+            for chunk in chunks:
+                yield self._counted(chunk)
+        except MynahError as error:
+            raise StreamCut(error.code) from error
+
+    def _counted(self, chunk: bytes) -> bytes:
+        self._sent_bytes += len(chunk)
+        return chunk
+
+
+def live_parts(container: Container) -> LiveParts:
+    """What live speech needs of the gateway."""
+    return LiveParts(container.new_uow, container.store, container.watcher, container.live)
+
+
+def live_form(job: LiveJob, fmt: str, sample_rate: int | None) -> StreamForm:
+    """How a job's listener gets it; at the engine's own rate unless asked otherwise."""
+    rate = sample_rate or job.pieces[0].sample_rate
+    tags = SpeechTags(title=job.title or "", language=job.language)
+    return StreamForm(fmt, rate, job.bitrate_kbps, tags)
+
+
+def leave(container: Container, job: LiveJob, heard: Heard) -> None:
+    """End a job whose listener is no more; its workers stop within a block. Never raises."""
+    try:
+        if not (heard.is_all or job.is_kept):
+            container.live.leave(job.id, [piece.step_id for piece in job.pieces])
+    except MynahError as error:
+        log.warning("workers_not_told", job_id=str(job.id), error_code=error.code)
+    try:
+        with container.new_uow() as uow:
+            end_live(uow, job, heard)
+            uow.commit()
+    except MynahError as error:
+        log.warning("live_job_not_ended", job_id=str(job.id), error_code=error.code)

@@ -1,0 +1,240 @@
+"""The sound of one WebSocket: a thread that sends what waits, in order, at the device's pace."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+
+from mynah.audio.live_joining import LiveJoiner
+from mynah.audio.tags import SpeechTags
+from mynah.errors import MynahError
+from services.api.bootstrap import Container
+from services.api.live.connection import StreamCut
+from services.api.live.device_profiles import DeviceProfile
+from services.api.live.forms import StreamEncoder, StreamForm
+from services.api.live.listening import leave, live_parts
+from services.api.live.live_job import LiveSource, SpokenPart
+from services.api.live.socket_messages import END, show
+from services.api.live.websocket import SocketClosed, WebSocket
+from services.api.use_cases.live_speech import Heard, LiveJob
+
+log = structlog.get_logger(__name__)
+
+PACE_LOOK_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenJob:
+    """A text that is being spoken, as the client counts them."""
+
+    utterance: int
+    job: LiveJob
+
+
+class Voicing:
+    """Sends jobs and marks (``flush``, ``end``) in the order in which they are added."""
+
+    def __init__(self, container: Container, socket: WebSocket, profile: DeviceProfile) -> None:
+        self._container = container
+        self._socket = socket
+        self._profile = profile
+        self._items: deque[SpokenJob | str] = deque()
+        self._changed = threading.Condition()
+        self._is_busy = False
+        self._is_stopped = False
+        self._interrupted = threading.Event()
+        self._form: StreamForm | None = None
+        self._joiner: LiveJoiner | None = None
+        self._encoder: StreamEncoder | None = None
+        self._clock = _Clock(profile.ahead_s)
+        self.has_ended = False
+        self._thread = threading.Thread(target=self._run, name="voicing", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs and marks that were not heard yet."""
+        with self._changed:
+            return len(self._items) + self._is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being spoken."""
+        return self.waiting > 0
+
+    def add(self, item: SpokenJob | str) -> None:
+        """Behind all that waits."""
+        with self._changed:
+            self._items.append(item)
+            self._changed.notify()
+
+    def interrupt(self) -> None:
+        """Be silent at once; what waits is dropped. ``interrupted`` follows the last sound."""
+        with self._changed:
+            dropped = [item for item in self._items if isinstance(item, SpokenJob)]
+            self._items.clear()
+            self._interrupted.set()
+            self._items.append("interrupted")
+            self._changed.notify()
+        for item in dropped:
+            leave(self._container, item.job, Heard(False, 0, 0.0, 0))
+
+    def stop(self) -> None:
+        """End the thread; what is spoken or waits is dropped."""
+        self._is_stopped = True
+        self.interrupt()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopped and not self.has_ended:
+                self._take_next()
+        except SocketClosed:
+            pass  # the thread that reads finds out by itself
+        except Exception:
+            log.exception("voicing_crashed")
+            self._socket.close(1011, "internal_error")
+        finally:
+            self._is_stopped = True
+
+    def _take_next(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._items))
+            item = self._items.popleft()
+            self._is_busy = True
+            if item == "interrupted":
+                self._interrupted.clear()
+        try:
+            if isinstance(item, SpokenJob):
+                self._speak(item)
+            elif item == "interrupted":
+                self._encoder = None
+                self._clock.reset()
+                if not self._is_stopped:
+                    self._socket.send(show("interrupted"))
+            else:
+                self._finish(item)
+        finally:
+            with self._changed:
+                self._is_busy = False
+
+    def _speak(self, item: SpokenJob) -> None:
+        settings = self._container.settings
+        joiner, form = self._open(item.job)
+        source = LiveSource(
+            live_parts(self._container), item.job, self._is_silenced, settings.sync_timeout_s
+        )
+        begun, sent, is_all = joiner.frames, 0, False
+        try:
+            for part in source.spoken(joiner):
+                sent += self._sound(form, part)
+                if part.words is not None:
+                    self._socket.send(_segment(item, part, form.sample_rate, joiner.frames))
+            is_all = True
+        except StreamCut:
+            pass  # interrupted
+        except MynahError as error:
+            self._socket.send(
+                show(
+                    "error", utterance=item.utterance, error_code=error.code, message=error.message
+                )
+            )
+        finally:
+            audio_s = (joiner.frames - begun) / form.sample_rate
+            leave(self._container, item.job, Heard(is_all, source.pieces_heard, audio_s, sent))
+
+    def _open(self, job: LiveJob) -> tuple[LiveJoiner, StreamForm]:
+        """The stream of this conversation, announced before its first sound."""
+        profile = self._profile
+        if self._form is None or self._joiner is None:
+            rate = profile.sample_rate or job.pieces[0].sample_rate
+            self._form = StreamForm(profile.format, rate, profile.bitrate_kbps, SpeechTags())
+            loudness_lufs = job.loudness_lufs or self._container.settings.loudness_lufs
+            self._joiner = LiveJoiner(loudness_lufs, rate)
+            self._socket.send(
+                show(
+                    "audio_format", format=profile.format, sample_rate=rate, channels=1,
+                    bitrate_kbps=profile.bitrate_kbps if profile.format == "mp3" else None,
+                    frame_bytes=profile.frame_bytes, prebuffer_ms=profile.prebuffer_ms,
+                    ahead_ms=round(profile.ahead_s * 1000),
+                )
+            )  # fmt: skip
+        return self._joiner, self._form
+
+    def _sound(self, form: StreamForm, part: SpokenPart) -> int:
+        """Encode and send; a little at a time, so that an interruption is heard at once."""
+        sent = 0
+        if self._encoder is None:
+            self._encoder = form.encoder()
+        step = max(1, form.sample_rate // 20)
+        for start in range(0, part.waveform.frames, step):
+            block = type(part.waveform)(
+                part.waveform.samples[start : start + step], form.sample_rate
+            )
+            while not self._is_silenced() and not self._clock.may_send():
+                time.sleep(PACE_LOOK_S)
+            if self._is_silenced():
+                raise StreamCut("interrupted")
+            sent += self._send_bytes(self._encoder.encode(block))
+            self._clock.sent(block.duration_s)
+        return sent
+
+    def _send_bytes(self, data: bytes) -> int:
+        size = self._profile.frame_bytes
+        for start in range(0, len(data), size):
+            self._socket.send(data[start : start + size])
+        return len(data)
+
+    def _finish(self, mark: str) -> None:
+        """A mark: the encoder's last bytes, and word that all before it was sent."""
+        if self._encoder is not None:
+            self._send_bytes(self._encoder.flush())
+            self._encoder = None
+        self._socket.send(show("done", after=mark))
+        self.has_ended = mark == END
+
+    def _is_silenced(self) -> bool:
+        return self._interrupted.is_set() or self._is_stopped or not self._socket.is_open
+
+
+class _Clock:
+    """How far the sound has run ahead of its playing."""
+
+    def __init__(self, ahead_s: float) -> None:
+        self._ahead_s = ahead_s
+        self._plays_until = 0.0
+
+    def may_send(self) -> bool:
+        """Whether the device has room."""
+        return self._plays_until - time.monotonic() < self._ahead_s
+
+    def sent(self, duration_s: float) -> None:
+        """So much sound more; a device that had run dry begins anew."""
+        self._plays_until = max(self._plays_until, time.monotonic()) + duration_s
+
+    def reset(self) -> None:
+        """The device dropped what it had."""
+        self._plays_until = 0.0
+
+
+def _segment(item: SpokenJob, part: SpokenPart, sample_rate: int, frames: int) -> str:
+    """What was said and when, in seconds of this connection's sound."""
+    piece, start_s = part.piece, part.start_frame / sample_rate
+    words = [
+        {
+            "text": item.job.text[word["source_start"] : word["source_end"]],
+            "start_s": round(start_s + word["start_s"], 3),
+            "end_s": round(start_s + word["end_s"], 3),
+        }
+        for word in json.loads(part.words or "[]")
+    ]
+    return show(
+        "segment", utterance=item.utterance, start_s=round(start_s, 3),
+        text=item.job.text[piece.source_start : piece.source_end].strip(),
+        end_s=round(frames / sample_rate - piece.pause_after_ms / 1000, 3), words=words,
+    )  # fmt: skip

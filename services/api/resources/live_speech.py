@@ -1,0 +1,125 @@
+"""/api/tts/stream: text in, speech out while it is spoken."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from flask import Response, request
+from flask.views import MethodView
+
+from mynah.db.ids import new_id
+from mynah.errors import Gone, NotAuthenticated
+from services.api.auth.caller import current_caller
+from services.api.auth.tokens import issue_token, read_token
+from services.api.blueprints import ApiBlueprint
+from services.api.bootstrap import current_container
+from services.api.live.answers import answer_stream, listener_connection
+from services.api.resources.tts import requester
+from services.api.schemas.live import (
+    LIVE_CONTENT_TYPES,
+    LinkQuerySchema,
+    LinkRequestSchema,
+    LinkSchema,
+    LiveOrder,
+    LiveSpeechSchema,
+)
+from services.api.use_cases.live_speech import order_live
+from services.api.use_cases.speech import Requester
+
+blp = ApiBlueprint("live speech", __name__, url_prefix="/api/tts", description="Speech at once")
+
+
+@blp.route("/stream")
+class LiveSpeech(MethodView):
+    """Speech in the answer, from its first sound on."""
+
+    @blp.guarded("speech:write", 409, 413, 500, 504)
+    @blp.arguments(LiveSpeechSchema)
+    @blp.sends_file(*LIVE_CONTENT_TYPES.values())
+    def post(self, order: LiveOrder) -> Response:
+        """Speak a short text; the answer begins with the first sound and goes on as it is spoken.
+
+        Leaving ends the speech, unless it is to be stored. Mono; PCM is 16-bit little-endian at
+        the rate in `X-Sample-Rate`. An error behind the first sound closes the connection
+        without the end of the answer.
+        """
+        return _speak(order, requester())
+
+    @blp.fails(401, 404, 409, 410, 413, 500, 504)
+    @blp.arguments(LinkQuerySchema, location="query")
+    @blp.sends_file(*LIVE_CONTENT_TYPES.values())
+    def get(self, query: dict[str, Any]) -> Response:
+        """Open a link that was made before: what it stands for is spoken, each time anew."""
+        if not query["token"]:
+            raise NotAuthenticated("Send the token of a link.")
+        order, asker = _open_link(query["token"])
+        if request.method == "HEAD":  # nobody listens
+            return Response((), content_type=_content_type(order))
+        return _speak(order, asker)
+
+
+@blp.route("/stream/link")
+class Link(MethodView):
+    """Links for players that send no headers."""
+
+    @blp.guarded("speech:write")
+    @blp.arguments(LinkRequestSchema)
+    @blp.response(201, LinkSchema)
+    def post(self, expires_in_s: int) -> Any:
+        """Make a signed link that speaks a text when it is opened, until it expires."""
+        container = current_container()
+        encoded, token = issue_token(
+            container.settings, current_caller().user_id, "stream", expires_in_s
+        )
+        body = {name: value for name, value in request.get_json().items() if name != "expires_in_s"}
+        document = {"order": body, "origin": requester().origin}
+        container.links.keep(token.id, document, expires_in_s)
+        url = f"{container.settings.public_url}/api/tts/stream?token={encoded}"
+        return {"url": url, "expires_at": token.expires_at}
+
+
+def _open_link(encoded: str) -> tuple[LiveOrder, Requester]:
+    """What a link stands for, and whose it is. Raises NotAuthenticated, Gone."""
+    container = current_container()
+    token = read_token(container.settings, encoded, "stream")
+    document = container.links.find(token.id)
+    if document is None:
+        raise Gone("The link has expired.", code="link_expired")
+    with container.new_uow() as uow:
+        user = uow.users.get(token.user_id)
+    if user is None or not user.is_active:
+        raise NotAuthenticated("The account is not active.", code="account_inactive")
+    quota = user.monthly_character_quota
+    asker = Requester(user.id, document["origin"], str(new_id()), quota)
+    return LiveSpeechSchema().load(document["order"]), asker
+
+
+def _speak(order: LiveOrder, asker: Requester) -> Response:
+    # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
+    from services.api.live.listening import LiveListener, live_form  # noqa: PLC0415
+
+    container = current_container()
+    wanted = order.speech
+    with ExitStack() as ending:
+        ending.callback(container.slots.take(asker.user_id))
+        with container.new_uow() as uow:
+            job = order_live(uow, container.settings, asker, wanted, is_kept=order.is_kept)
+            container.live.want(job.id)
+            uow.commit()
+        form = live_form(job, wanted.output_format.value, wanted.sample_rate)
+        listener = LiveListener(container, job, form, listener_connection(container))
+        ending.callback(listener.close)
+        body = listener.body()
+        at_the_end = ending.pop_all()
+    content_type = _content_type(order)
+    response = answer_stream(container, job.id, body, content_type, at_the_end.close)
+    response.headers["X-Job-ID"] = str(job.id)
+    response.headers["X-Voice-ID"] = str(job.voice_id)
+    response.headers["X-Sample-Rate"] = str(form.output_rate)
+    response.headers["Accept-Ranges"] = "none"
+    return response
+
+
+def _content_type(order: LiveOrder) -> str:
+    return LIVE_CONTENT_TYPES[order.speech.output_format.value]

@@ -1,0 +1,138 @@
+"""Live speech: ordered for one listener, paid as far as it was spoken to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from mynah.contracts.speech import PieceSpeech
+from mynah.contracts.states import OPEN_JOB_STATES, JobKind, Lane
+from mynah.db.models import Job, Piece
+from mynah.db.unit_of_work import UnitOfWork
+from mynah.engines.catalog import engine_info
+from mynah.jobs.transitions import cancel_job
+from mynah.settings import Settings
+from services.api.use_cases.speech import Requester, order_speech
+from services.api.use_cases.speech_order import SpeechOrder
+
+
+@dataclass(frozen=True, slots=True)
+class LivePiece:
+    """A piece as its listener needs it; ``sample_rate`` is its engine's."""
+
+    step_id: UUID
+    text: str
+    voice: str
+    pause_after_ms: int
+    sample_rate: int
+    source_start: int
+    source_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveJob:
+    """A job that one listener hears while it is spoken. ``is_kept``: it is an ordinary one.
+
+    ``text`` is what its pieces point into.
+    """
+
+    id: UUID
+    text: str
+    voice_id: UUID
+    language: str
+    title: str | None
+    pieces: tuple[LivePiece, ...]
+    is_kept: bool
+    bitrate_kbps: int
+    loudness_lufs: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How much a listener got: pieces begun, seconds of audio, bytes; whether that was all."""
+
+    is_all: bool
+    pieces: int
+    audio_s: float
+    size_bytes: int
+
+
+def order_live(
+    uow: UnitOfWork,
+    settings: Settings,
+    requester: Requester,
+    order: SpeechOrder,
+    *,
+    is_kept: bool,
+) -> LiveJob:
+    """Make a job of the live lane. The caller commits, and tells the workers that it listens.
+
+    Raises what ``order_speech`` does, InvalidRequest (``nothing_to_speak``).
+    """
+    kind = JobKind.SPEECH if is_kept else JobKind.LIVE
+    job = order_speech(uow, settings, requester, order, Lane.LIVE, kind=kind)
+    request = job.request
+    return LiveJob(
+        id=job.id,
+        text=request["text"],
+        voice_id=order.voice_id,
+        language=request["language"],
+        title=request["title"],
+        pieces=tuple(_live_piece(piece) for piece in uow.pieces.of_job(job.id)),
+        is_kept=is_kept,
+        bitrate_kbps=request["bitrate_kbps"],
+        loudness_lufs=request["loudness_lufs"],
+    )
+
+
+def end_live(uow: UnitOfWork, job: LiveJob, heard: Heard) -> None:
+    """The listener has left or heard all. The caller commits.
+
+    What was not begun is not spoken, and its characters are given back. A job that is kept goes
+    on without listeners.
+    """
+    row = None if job.is_kept else uow.jobs.locked(job.id)
+    if row is None:
+        return
+    # After all was heard the last piece is still being put away.
+    if row.state in OPEN_JOB_STATES and not heard.is_all:
+        _cancel_rest(uow, row, job, heard.pieces)
+    row.actual_duration_s = round(heard.audio_s, 3)
+    uow.usage.record_output(
+        row.user_id,
+        str(row.usage_period),
+        audio_s=heard.audio_s,
+        cost=_cost(row, job, heard.pieces),
+        output_bytes=heard.size_bytes,
+        saved_bytes=0,
+    )
+
+
+def _cancel_rest(uow: UnitOfWork, row: Job, job: LiveJob, pieces: int) -> None:
+    begun = min(row.characters, round(row.characters * _share(job, pieces)))
+    row.characters -= begun
+    cancel_job(uow, row)
+    row.characters = begun
+
+
+def _cost(row: Job, job: LiveJob, pieces: int) -> float:
+    return round((row.estimated_cost or 0.0) * _share(job, pieces), 6)
+
+
+def _share(job: LiveJob, pieces: int) -> float:
+    """How much of the text the first so many pieces are, 0-1."""
+    lengths = [len(piece.text) for piece in job.pieces]
+    return sum(lengths[:pieces]) / max(1, sum(lengths))
+
+
+def _live_piece(piece: Piece) -> LivePiece:
+    speech = PieceSpeech.model_validate(piece.speech)
+    return LivePiece(
+        step_id=piece.step_id,
+        text=piece.text,
+        voice=str(speech.voice_id),
+        pause_after_ms=piece.pause_after_ms,
+        sample_rate=engine_info(speech.engine).sample_rate,
+        source_start=piece.source_start,
+        source_end=piece.source_end,
+    )

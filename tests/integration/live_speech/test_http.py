@@ -1,0 +1,241 @@
+"""Speech over HTTP while it is spoken: order, no sample lost, leaving, and what breaks."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from mynah.audio.conversions import decode_blocks
+from mynah.contracts.states import JobState
+from mynah.db.clock import utc_now
+from mynah.db.repositories.usage import period_of
+from tests.integration.api.gateway import Account
+from tests.integration.live_speech.conftest import (
+    MAX_STREAMS_PER_USER,
+    Stage,
+    assert_same_sound,
+)
+from tests.parts import wait_for
+
+QUICK = "The fox ran over the hill. Then it drank from the river there. At night it slept well."
+SLOW = "One slowly told tale of a fox on a hill. Two slowly told tales of an old river."
+
+
+@pytest.fixture
+def listen(stage: Stage, ann: Account) -> Iterator[httpx.Client]:
+    with stage.client(ann) as client:
+        yield client
+
+
+def test_the_answer_is_every_sample_of_every_piece_in_order(
+    stage: Stage, listen: httpx.Client
+) -> None:
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(QUICK, store=True)) as answer:
+        got = answer.read()
+    assert answer.status_code == 200, got
+    assert answer.headers["Content-Type"] == "audio/pcm"
+    assert answer.headers["X-Sample-Rate"] == "16000"
+    assert answer.headers["X-Voice-ID"] == str(stage.voice_id)
+    job_id = answer.headers["X-Job-ID"]
+    assert len(stage.pieces(job_id)) > 1
+    assert_same_sound(got, stage.expected(job_id))
+    wait_for(lambda: completed(stage, job_id), 20, "a stored stream is an ordinary job")
+    assert listen.get(f"/api/tts/job/{job_id}/download").status_code == 200
+    assert job_id in listen.get("/api/tts/jobs").text
+
+
+def test_the_first_sound_comes_before_the_text_is_spoken(
+    stage: Stage, listen: httpx.Client
+) -> None:
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(SLOW)) as answer:
+        chunks = answer.iter_raw()
+        got = next(chunks)
+        spoken = [text for _, text in stage.notes() if text in SLOW]
+        got += b"".join(chunks)
+    whole_s = len(SLOW) / 14
+    assert len(spoken) * 0.05 < whole_s / 3, "the first sound waited for the others"
+    assert_same_sound(got, stage.expected(answer.headers["X-Job-ID"]))
+
+
+@pytest.mark.parametrize("fmt", ["mp3", "wav", "opus"])
+def test_every_format_is_one_stream_that_decodes(
+    stage: Stage, listen: httpx.Client, fmt: str
+) -> None:
+    order = stage.order(QUICK, output_format=fmt)
+    answer = listen.post("/api/tts/stream", json=order)
+    assert answer.status_code == 200, answer.text
+    expected_s = len(stage.expected(answer.headers["X-Job-ID"])) / 2 / 16000
+    blocks = [block.to_mono() for block in decode_blocks(io.BytesIO(answer.content))]
+    assert abs(sum(block.duration_s for block in blocks) - expected_s) < 0.1
+    assert max(float(np.abs(block.samples).max()) for block in blocks) > 0.1
+
+
+def test_speech_that_is_not_stored_leaves_only_sums(
+    stage: Stage, listen: httpx.Client, ann: Account
+) -> None:
+    job_id = listen.post("/api/tts/stream", json=stage.order(QUICK)).headers["X-Job-ID"]
+    assert listen.get("/api/tts/jobs").json()["items"] == []
+    assert listen.get(f"/api/tts/job/{job_id}").status_code == 404
+    wait_for(lambda: completed(stage, job_id), 10, "the job did not end")
+    wait_for(lambda: usage_of(stage, ann)[1] > 3, 10, "the audio was not counted")
+    assert usage_of(stage, ann)[0] == len(QUICK)
+
+
+def test_leaving_stops_the_engine_within_a_second_and_frees_the_slot(
+    stage: Stage, listen: httpx.Client, ann: Account
+) -> None:
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(SLOW * 3)) as answer:
+        chunks = answer.iter_raw()  # kept: httpx closes the answer with it
+        next(chunks)
+        assert stage.listeners() == 1
+    left_at = time.time()
+    wait_for(lambda: stage.listeners() == 0, 2, "the slot was not freed")
+    wait_for(lambda: state_of(stage, answer) == JobState.CANCELLED, 3, "the job goes on")
+    wait_for(lambda: time.time() - stage.notes()[-1][0] > 1, 5, "the engine goes on")
+    assert stage.notes()[-1][0] - left_at < 1
+    assert 0 < usage_of(stage, ann)[0] < len(SLOW * 3), "what was not spoken is given back"
+
+
+def test_leaving_a_stored_stream_lets_its_job_go_on(stage: Stage, listen: httpx.Client) -> None:
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(SLOW, store=True)) as answer:
+        chunks = answer.iter_raw()  # kept: httpx closes the answer with it
+        next(chunks)
+    wait_for(lambda: completed(stage, answer.headers["X-Job-ID"]), 30, "the job was not finished")
+
+
+def test_too_many_streams_are_refused_without_a_job(stage: Stage, listen: httpx.Client) -> None:
+    opened = []
+    try:
+        for _ in range(MAX_STREAMS_PER_USER):
+            request = listen.build_request("POST", "/api/tts/stream", json=stage.order(SLOW))
+            opened.append(listen.send(request, stream=True))
+        refused = listen.post("/api/tts/stream", json=stage.order(SLOW))
+        assert (refused.status_code, refused.json()["error_code"]) == (429, "too_many_streams")
+    finally:
+        for answer in opened:
+            answer.close()
+    wait_for(lambda: stage.listeners() == 0, 3, "the slots were not freed")
+
+
+def test_a_killed_worker_costs_no_word_and_repeats_none(stage: Stage, listen: httpx.Client) -> None:
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(SLOW)) as answer:
+        chunks = answer.iter_raw()
+        got = b"".join(next(chunks) for _ in range(10))
+        try:
+            stage.kill_speakers()
+        finally:
+            stage.start_speaker("speaker-1")
+            stage.start_speaker("speaker-2")
+        got += b"".join(chunks)
+    assert_same_sound(got, stage.expected(answer.headers["X-Job-ID"]))
+
+
+def test_a_flushed_redis_costs_no_word(stage: Stage, listen: httpx.Client) -> None:
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(SLOW)) as answer:
+        chunks = answer.iter_raw()
+        got = next(chunks)
+        stage.redis.flush()
+        got += b"".join(chunks)
+    assert_same_sound(got, stage.expected(answer.headers["X-Job-ID"]))
+
+
+def test_a_redis_that_restarts_costs_no_word(stage: Stage, listen: httpx.Client) -> None:
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(SLOW)) as answer:
+        chunks = answer.iter_raw()
+        got = next(chunks)
+        stage.redis.kill()
+        time.sleep(0.3)
+        stage.redis.restart()
+        got += b"".join(chunks)
+    assert_same_sound(got, stage.expected(answer.headers["X-Job-ID"]))
+    wait_for(lambda: stage.listeners() == 0, 3, "the slot was not freed")
+
+
+def test_an_engine_that_fails_on_the_way_breaks_the_answer_off(
+    stage: Stage, listen: httpx.Client
+) -> None:
+    order = stage.order("They choke slowly on this rather long sentence.")
+    with listen.stream("POST", "/api/tts/stream", json=order) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+    wait_for(lambda: stage.listeners() == 0, 3, "the slot was not freed")
+
+
+def test_a_link_speaks_for_players_that_send_no_headers(stage: Stage, listen: httpx.Client) -> None:
+    link = listen.post("/api/tts/stream/link", json=stage.order(QUICK, output_format="mp3"))
+    assert link.status_code == 201, link.text
+    for _ in range(2):
+        answer = httpx.get(link.json()["url"], timeout=30)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"] == "audio/mpeg"
+        assert len(answer.content) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [("", 401), ("nonsense", 401), ("an access token", 401)]
+)
+def test_what_is_no_link_is_refused(stage: Stage, ann: Account, token: str, status: int) -> None:
+    token = ann.token if token == "an access token" else token
+    answer = httpx.get(f"{stage.url}/api/tts/stream", params={"token": token})
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"output_format": "flac"}, 422),
+        ({"channels": 2}, 422),
+        ({"text": "a" * 3000}, 422),
+        ({"text": "..."}, 422),
+        ({"voice_id": "01890000-0000-7000-8000-000000000000"}, 404),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(
+    stage: Stage, listen: httpx.Client, body: dict[str, object], status: int
+) -> None:
+    answer = listen.post("/api/tts/stream", json={**stage.order(QUICK), **body})
+    assert answer.status_code == status, answer.text
+    assert stage.listeners() == 0
+
+
+def test_listeners_at_the_same_time_each_get_their_own(stage: Stage, ann: Account) -> None:
+    got: dict[str, bytes] = {}
+
+    def hear() -> None:
+        with stage.client(ann) as client:
+            answer = client.post("/api/tts/stream", json=stage.order(QUICK))
+            got[answer.headers["X-Job-ID"]] = answer.content
+
+    threads = [threading.Thread(target=hear) for _ in range(MAX_STREAMS_PER_USER)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == MAX_STREAMS_PER_USER
+    for job_id, sound in got.items():
+        assert_same_sound(sound, stage.expected(job_id))
+
+
+def completed(stage: Stage, job_id: str) -> bool:
+    job = stage.job(job_id)
+    return job is not None and job.state == JobState.COMPLETED
+
+
+def state_of(stage: Stage, answer: httpx.Response) -> str:
+    job = stage.job(answer.headers["X-Job-ID"])
+    assert job is not None
+    return job.state
+
+
+def usage_of(stage: Stage, account: Account) -> tuple[int, float]:
+    """Characters and seconds of audio this month."""
+    with stage.gateway.container.new_uow() as uow:
+        usage = uow.usage.get(account.id, period_of(utc_now()))
+    return (usage.characters, usage.audio_s) if usage else (0, 0.0)

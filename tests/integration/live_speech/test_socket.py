@@ -1,0 +1,310 @@
+"""Speech over a WebSocket: text as it is written, barge-in, devices, and bad manners."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from mynah.contracts.states import JobState
+from tests.integration.api.gateway import Account
+from tests.integration.live_speech.conftest import (
+    MAX_STREAMS_PER_USER,
+    Stage,
+    assert_same_sound,
+)
+from tests.parts import wait_for
+
+FIRST, SECOND = "The fox ran over the hill.", "Then it drank from the river there."
+LONG = "One slowly told tale of a fox. " * 6
+
+
+@dataclass
+class Client:
+    """A device in a test."""
+
+    connection: ClientConnection
+    audio: list[bytes] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+    def say(self, kind: str, **values: Any) -> None:
+        self.connection.send(json.dumps({"type": kind, **values}))
+
+    def until(self, kind: str, timeout_s: float = 20) -> dict[str, Any]:
+        """Take what comes up to an event of a type."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            message = self.connection.recv(timeout=deadline - time.monotonic())
+            if isinstance(message, bytes):
+                self.audio.append(message)
+                self.order.append("audio")
+                continue
+            event: dict[str, Any] = json.loads(message)
+            self.events.append(event)
+            self.order.append(event["type"])
+            if event["type"] == kind:
+                return event
+
+    def until_closed(self, timeout_s: float = 20) -> ConnectionClosed:
+        try:
+            self.until("nothing", timeout_s)
+        except ConnectionClosed as closed:
+            return closed
+        raise AssertionError
+
+    def named(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def sound(self) -> bytes:
+        return b"".join(self.audio)
+
+
+def address(stage: Stage, query: str = "") -> str:
+    return f"ws{stage.url.removeprefix('http')}/ws/tts{query}"
+
+
+@pytest.fixture
+def client(stage: Stage, ann: Account) -> Iterator[Client]:
+    with connect(address(stage), additional_headers=ann.auth) as connection:
+        opened = Client(connection)
+        opened.until("ready")
+        yield opened
+    wait_for(lambda: stage.listeners() == 0, 5, "the slot was not freed")
+
+
+def start(stage: Stage, client: Client, profile: str = "esp32-pcm16", **body: Any) -> None:
+    client.say("start", voice_id=str(stage.voice_id), profile=profile, **body)
+
+
+def expected(stage: Stage, client: Client) -> bytes:
+    """The sound of all accepted texts, one after another through one joiner."""
+    return stage.expected(*[event["job_id"] for event in client.named("accepted")])
+
+
+def test_a_text_is_accepted_announced_heard_and_done(stage: Stage, client: Client) -> None:
+    start(stage, client)
+    client.say("text", text=FIRST)
+    client.say("end")
+    done = client.until("done")
+    assert done["after"] == "end"
+    (accepted,) = client.named("accepted")
+    assert accepted["text"] == FIRST
+    (form,) = client.named("audio_format")
+    assert form.items() >= {"format": "pcm", "sample_rate": 16000, "frame_bytes": 1024}.items()
+    assert client.order.index("accepted") < client.order.index("audio_format")
+    assert client.order.index("audio_format") < client.order.index("audio")
+    assert max(len(frame) for frame in client.audio) <= 1024
+    assert_same_sound(client.sound, expected(stage, client))
+    (segment,) = client.named("segment")
+    assert segment["text"] == FIRST
+    assert [word["text"] for word in segment["words"]][:2] == ["The", "fox"]
+    assert 0 <= segment["words"][0]["start_s"] < segment["words"][-1]["end_s"]
+    assert client.until_closed().rcvd is not None
+
+
+def test_increments_are_spoken_sentence_by_sentence_and_in_order(
+    stage: Stage, client: Client
+) -> None:
+    start(stage, client)
+    text = f"{FIRST} {SECOND} {FIRST}"
+    for place in range(0, len(text), 7):
+        client.say("text", text=text[place : place + 7])
+    client.say("flush")
+    client.until("done")
+    accepted = [event["text"].strip() for event in client.named("accepted")]
+    assert accepted == [FIRST, SECOND, FIRST]
+    assert [event["text"] for event in client.named("segment")] == accepted
+    assert_same_sound(client.sound, expected(stage, client))
+    before = len(client.sound)
+    client.say("text", text=SECOND)
+    client.say("end")
+    client.until("done")
+    assert len(client.sound) > before, "the connection can be used on"
+
+
+def test_an_interruption_silences_at_once_and_drops_what_waits(
+    stage: Stage, client: Client
+) -> None:
+    start(stage, client)
+    for _ in range(3):
+        client.say("text", text=LONG)
+        client.say("flush")
+    client.until("audio_format")
+    asked_at = time.monotonic()
+    client.say("interrupt")
+    client.until("interrupted", 5)
+    assert time.monotonic() - asked_at < 1
+    for event in client.named("accepted"):
+        wait_for(lambda job=event["job_id"]: is_cancelled(stage, job), 3, "a job goes on")
+    client.say("text", text=FIRST)
+    client.say("end")
+    client.audio.clear()
+    client.until("done")
+    assert 0 < len(client.sound) / 32000 < 4, "old speech was heard again"
+
+
+def test_leaving_cancels_what_is_spoken(stage: Stage, ann: Account) -> None:
+    with connect(address(stage), additional_headers=ann.auth) as connection:
+        client = Client(connection)
+        client.until("ready")
+        start(stage, client)
+        client.say("text", text=LONG)
+        client.say("flush")
+        client.until("audio_format")
+    (accepted,) = client.named("accepted")[:1]
+    wait_for(lambda: is_cancelled(stage, accepted["job_id"]), 3, "the job goes on")
+    wait_for(lambda: stage.listeners() == 0, 3, "the slot was not freed")
+
+
+@pytest.mark.parametrize("way", ["query", "message"])
+def test_credentials_come_in_the_query_or_the_first_message(
+    stage: Stage, ann: Account, way: str
+) -> None:
+    query = f"?token={ann.token}" if way == "query" else ""
+    with connect(address(stage, query)) as connection:
+        client = Client(connection)
+        if way == "message":
+            client.say("authenticate", token=ann.key)
+        client.until("ready")
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"\x00" * 100, "not_authenticated"),
+        (json.dumps({"type": "text", "text": "Hello."}), "not_authenticated"),
+        (json.dumps({"type": "authenticate", "token": "nonsense"}), "invalid_token"),
+        ("{", "invalid_json"),
+    ],
+)
+def test_nothing_comes_before_credentials(stage: Stage, message: str | bytes, code: str) -> None:
+    with connect(address(stage)) as connection:
+        client = Client(connection)
+        connection.send(message)
+        closed = client.until_closed()
+    assert closed.rcvd is not None
+    assert closed.rcvd.code == 1008
+    assert client.named("error")[0]["error_code"] == code
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"\x00" * 100, "binary_not_taken"),
+        ("{", "invalid_json"),
+        ("[]", "unknown_message"),
+        (json.dumps({"type": "dance"}), "not_started"),
+        (json.dumps({"type": "text", "text": "Hello."}), "not_started"),
+        (json.dumps({"type": "start"}), "invalid_request"),
+        (json.dumps({"type": "start", "profile": "toaster"}), "invalid_request"),
+    ],
+)
+def test_what_is_out_of_order_is_told_and_ends_the_connection(
+    client: Client, message: str | bytes, code: str
+) -> None:
+    client.connection.send(message)
+    closed = client.until_closed()
+    assert closed.rcvd is not None
+    assert (closed.rcvd.code, closed.rcvd.reason) == (1008, code)
+    assert client.named("error")[0]["error_code"] == code
+
+
+def test_increments_without_end_are_cut_off(stage: Stage, client: Client) -> None:
+    start(stage, client)
+    with pytest.raises(ConnectionClosed):
+        for _ in range(100_000):
+            client.say("text", text="word " * 1000)
+    client.until_closed()
+
+
+def test_a_message_that_is_too_large_is_refused(client: Client) -> None:
+    client.connection.send("a" * 100_000)
+    closed = client.until_closed()
+    assert closed.rcvd is not None
+    assert closed.rcvd.code == 1009
+
+
+def test_a_client_that_never_reads_is_cut_off(stage: Stage, ann: Account) -> None:
+    with socket.create_connection(tuple_of(stage)) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        shake_hands(raw, ann)
+        frame = json.dumps({"type": "start", "voice_id": str(stage.voice_id), "profile": "browser"})
+        send_text(raw, frame)
+        send_text(raw, json.dumps({"type": "ping"}))
+        for _ in range(20_000):
+            try:
+                send_text(raw, json.dumps({"type": "ping"}))
+            except OSError:
+                break
+        wait_for(lambda: stage.listeners() == 0, 10, "the client was not cut off")
+
+
+def test_a_silent_client_is_sent_away(client: Client) -> None:
+    closed = client.until_closed(10)
+    assert closed.rcvd is not None
+    assert closed.rcvd.reason == "idle_timeout"
+
+
+def test_sockets_are_counted_as_listeners(stage: Stage, ann: Account) -> None:
+    with ExitStack() as opened:
+        for _ in range(MAX_STREAMS_PER_USER):
+            opened.enter_context(connect(address(stage), additional_headers=ann.auth))
+        with (
+            pytest.raises(InvalidStatus, match="429"),
+            connect(address(stage), additional_headers=ann.auth),
+        ):
+            pass
+    wait_for(lambda: stage.listeners() == 0, 5, "the slots were not freed")
+
+
+def test_phrases_are_spoken_in_parallel(stage: Stage, client: Client) -> None:
+    start(stage, client, profile="browser")
+    for name in ("first", "second"):
+        client.say("text", text=f"A slowly told {name} tale of foxes.")
+        client.say("flush")
+    client.until("done")
+    client.until("done")
+    notes = [(at, text) for at, text in stage.notes() if "told first" in text or "second" in text]
+    begun = {name: min(at for at, text in notes if name in text) for name in ("first", "second")}
+    ended = max(at for at, text in notes if "told first" in text)
+    assert begun["second"] < ended
+    texts = [event["text"] for event in client.named("segment")]
+    assert ["first" in text for text in texts] == [True, False]
+
+
+def is_cancelled(stage: Stage, job_id: str) -> bool:
+    job = stage.job(job_id)
+    return job is None or job.state == JobState.CANCELLED
+
+
+def tuple_of(stage: Stage) -> tuple[str, int]:
+    host, _, port = stage.url.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def shake_hands(raw: socket.socket, account: Account) -> None:
+    raw.sendall(
+        (
+            "GET /ws/tts HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            f"Authorization: Bearer {account.token}\r\n\r\n"
+        ).encode()
+    )
+    assert raw.recv(12) == b"HTTP/1.1 101"
+
+
+def send_text(raw: socket.socket, text: str) -> None:
+    """A masked text frame (RFC 6455 5.2) whose mask is zero."""
+    data = text.encode()
+    length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
+    raw.sendall(b"\x81" + length + b"\0\0\0\0" + data)
