@@ -45,9 +45,10 @@ def _first_sound_s(target: Target) -> float:
         started = time.perf_counter()
         with client.stream("POST", "/api/tts/stream", json=body) as answer:
             answer.raise_for_status()
-            next(answer.iter_raw())
+            chunks = answer.iter_raw()
+            next(chunks)
             took = time.perf_counter() - started
-            for _ in answer.iter_raw():
+            for _ in chunks:
                 pass
     time.sleep(0.05)  # the last piece is put away
     return took

@@ -24,6 +24,10 @@ class ClaimLost(Exception):
     """The step belongs to another attempt now, or its job was cancelled: stop."""
 
 
+class MadeWay(Exception):
+    """The step stands back for more urgent work, to be done again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a task works on: detached rows to read, and the token that lets it finish."""

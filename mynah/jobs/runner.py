@@ -12,7 +12,14 @@ from mynah.contracts.tasks import StepPayload
 from mynah.db.models import Job
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.errors import MynahError
-from mynah.jobs.claims import Claim, ClaimLost, LeaseKeeper, claim_step, fail_claimed_job
+from mynah.jobs.claims import (
+    Claim,
+    ClaimLost,
+    LeaseKeeper,
+    MadeWay,
+    claim_step,
+    fail_claimed_job,
+)
 from mynah.jobs.transitions import finish_step, put_back_step
 from mynah.settings import Settings
 
@@ -25,7 +32,7 @@ Commit = Callable[[UnitOfWork, Job], None]
 """Writes a step's result inside the transaction that finishes it."""
 
 StepWork = Callable[[Claim], Commit]
-"""Does a step's work and returns how to write its result. Raises MynahError, ClaimLost."""
+"""Does a step's work, returns how to write its result. Raises MynahError, ClaimLost, MadeWay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,11 @@ class StepRunner:
                 self._finish(claim, commit)
         except ClaimLost:
             log.info("claim_lost", step_id=str(payload.step_id))
+        except MadeWay:
+            log.info("made_way", step_id=str(claim.step.id))
+            with self.new_uow() as uow:
+                put_back_step(uow, claim.step, claim.token, 0.0, is_free=True)
+                uow.commit()
         except MynahError as error:
             self._give_up(claim, error)
         except Exception as error:  # a fault of ours: try again, then tell the owner

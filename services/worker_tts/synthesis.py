@@ -22,6 +22,7 @@ from mynah.observability.metrics import AUDIO_SECONDS, SYNTHESIS_SECONDS
 from mynah.recognition.base import Recognizer
 from services.worker_tts.engine_host import EngineHost
 from services.worker_tts.live_speech import open_live_piece
+from services.worker_tts.making_way import LiveFirst
 from services.worker_tts.profile_cache import ProfileCache
 from services.worker_tts.source_words import map_words
 from services.worker_tts.takes import Reading, TakeChecks, speak_well
@@ -31,13 +32,17 @@ _RATES, _PITCHES, _VOLUMES = (0.5, 2.0), (-12.0, 12.0), (0.0, 2.0)  # of Synthes
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """What speaking needs in this process; without ``live`` nobody hears it at once."""
+    """What speaking needs in this process.
+
+    Without ``live`` nobody hears it at once, without ``live_first`` nothing makes way.
+    """
 
     worker: WorkerContext
     engines: EngineHost
     profiles: ProfileCache
     recognizer: Recognizer | None = None
     live: LiveWriter | None = None
+    live_first: LiveFirst | None = None
 
 
 def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
@@ -50,7 +55,8 @@ def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
     engine = speaker.engines.engine(speech.engine)
     profile = _profile_of(speaker, engine, claim.job, speech)
     settings = piece_settings(request, speech, piece.ordinal)
-    checks = TakeChecks(speaker.worker.settings.speech_attempts, speaker.recognizer)
+    between = None if speaker.live_first is None else speaker.live_first.make_way
+    checks = TakeChecks(speaker.worker.settings.speech_attempts, speaker.recognizer, between)
     live = open_live_piece(speaker.live, claim)
     hear = None if live is None else live.tell
     spoken = speak_well(claim, engine, Reading(piece.text, profile, settings), checks, hear)

@@ -47,10 +47,14 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class TakeChecks:
-    """How takes are judged: how many there may be, and who listens to them."""
+    """How takes are judged: how many there may be, and who listens to them.
+
+    ``between`` runs between two blocks, and may raise what ends the work.
+    """
 
     max_attempts: int
     recognizer: Recognizer | None = None
+    between: Callable[[Claim], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,8 @@ def speak_well(
         seed = (reading.settings.seed + number * _SEED_STEP) % _SEEDS
         settings = replace(reading.settings, seed=seed)
         started = time.perf_counter()
-        take = collect(claim, engine.synthesize(reading.text, reading.profile, settings), hear)
+        blocks = engine.synthesize(reading.text, reading.profile, settings)
+        take = collect(claim, _watched(claim, blocks, checks.between), hear)
         synthesis_s += time.perf_counter() - started
         attempt = _judge(engine, reading, take, seed, checks.recognizer)
         takes.append(take)
@@ -112,6 +117,15 @@ def speak_well(
     chosen = max(range(len(attempts)), key=lambda index: attempts[index].score)
     report = PieceReport(attempts=tuple(attempts), chosen=chosen)
     return SpokenText(takes[chosen], report, synthesis_s)
+
+
+def _watched(
+    claim: Claim, blocks: Iterator[SpeechBlock], between: Callable[[Claim], None] | None
+) -> Iterator[SpeechBlock]:
+    for block in blocks:
+        if between is not None:
+            between(claim)
+        yield block
 
 
 def _judge(

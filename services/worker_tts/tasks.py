@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache, partial
 
 from mynah.contracts.tasks import BUILD_PROFILE, SYNTHESIZE, StepPayload
-from mynah.messaging.consumer import implements
+from mynah.messaging.consumer import implements, served_queues
 from mynah.messaging.live import LiveWriter
 from mynah.recognition.registry import load_recognizer
 from services.worker_tts.app import app, context
 from services.worker_tts.engine_host import EngineHost
+from services.worker_tts.making_way import LiveFirst
 from services.worker_tts.profile_building import build_profile
 from services.worker_tts.profile_cache import ProfileCache
 from services.worker_tts.synthesis import Speaker, speak_piece
@@ -21,7 +22,14 @@ def speaker() -> Speaker:
     worker = context()
     cache = ProfileCache(worker.settings.profile_cache_size, worker.settings.profile_cache_mib)
     recognizer = load_recognizer(worker.settings.recognizer_dir)
-    return Speaker(worker, EngineHost(), cache, recognizer, LiveWriter(worker.settings))
+    return Speaker(
+        worker,
+        EngineHost(),
+        cache,
+        recognizer,
+        LiveWriter(worker.settings),
+        LiveFirst(worker.broker, served_queues(app)),
+    )
 
 
 @implements(app, SYNTHESIZE)

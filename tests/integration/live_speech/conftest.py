@@ -58,7 +58,7 @@ class Stage:
         process.wait_until_ready(lambda: "ready." in process.log_tail(), timeout_s=60)
 
     def start_speaker(self, name: str) -> None:
-        self.start_worker(name, "services.worker_tts.app", "tts.slow.live")
+        self.start_worker(name, "services.worker_tts.app", "tts.slow.live,tts.slow.batch")
 
     def kill_speakers(self) -> None:
         """Kill all speech workers."""

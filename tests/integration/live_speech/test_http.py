@@ -223,6 +223,23 @@ def test_listeners_at_the_same_time_each_get_their_own(stage: Stage, ann: Accoun
         assert_same_sound(sound, stage.expected(job_id))
 
 
+def test_live_speech_does_not_wait_for_batch_pieces_in_its_pool(
+    stage: Stage, listen: httpx.Client
+) -> None:
+    told = "A slowly told tale number {} of a fox that never ends at all. "
+    order = {"text": "".join(told.format(n) for n in range(8)), "voice_id": str(stage.voice_id)}
+    story = listen.post("/api/tts/generate", json=order).json()["job_id"]
+    wait_for(lambda: "tale number" in stage.notes()[-1][1], 10, "the story was not begun")
+    started = time.monotonic()
+    with listen.stream("POST", "/api/tts/stream", json=stage.order(QUICK)) as answer:
+        chunks = answer.iter_raw()
+        next(chunks)
+        took_s = time.monotonic() - started
+        b"".join(chunks)
+    assert took_s < 2, "a batch piece of four seconds was waited for"
+    wait_for(lambda: completed(stage, story), 60, "the story was not spoken again")
+
+
 def completed(stage: Stage, job_id: str) -> bool:
     job = stage.job(job_id)
     return job is not None and job.state == JobState.COMPLETED

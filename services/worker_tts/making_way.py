@@ -1,0 +1,35 @@
+"""Live before batch in a pool that serves both: a batch piece makes way in the middle."""
+
+from __future__ import annotations
+
+import time
+
+from mynah.contracts.states import Lane
+from mynah.errors import BrokerUnavailable
+from mynah.jobs.claims import Claim, MadeWay
+from mynah.messaging.sender import Broker
+
+LOOK_INTERVAL_S = 0.01
+
+
+class LiveFirst:
+    """Looks at the live queues of this worker while it speaks a batch piece."""
+
+    def __init__(self, broker: Broker, queues: frozenset[str]) -> None:
+        self._broker = broker
+        self._live_queues = sorted(name for name in queues if name.endswith(f".{Lane.LIVE}"))
+        self._looked_at = 0.0
+
+    def make_way(self, claim: Claim) -> None:
+        """Raise MadeWay when live work waits for this worker and the claim is not live itself."""
+        now = time.monotonic()
+        is_live = claim.step.queue.endswith(f".{Lane.LIVE}")
+        if is_live or not self._live_queues or now - self._looked_at < LOOK_INTERVAL_S:
+            return
+        self._looked_at = now
+        try:
+            waiting = [name for name in self._live_queues if self._broker.queue_depth(name)]
+        except BrokerUnavailable:  # then nothing live waits either
+            return
+        if waiting:
+            raise MadeWay(f"step {claim.step.id} made way for {waiting[0]}")
