@@ -96,6 +96,14 @@ class Settings(BaseSettings):
     # Money (in credits; a credit is whatever the operator says it is)
     storage_cost_per_gib_month: float = Field(0.023, ge=0)
 
+    # Requests that may be repeated (Idempotency-Key)
+    idempotency_retention_h: float = Field(24.0, gt=0)
+    idempotency_lease_s: float = Field(
+        120.0, gt=0, description="a request that has no answer by then died; its key is free"
+    )
+    idempotency_wait_s: float = Field(2.0, ge=0, description="for the same request's answer")
+    idempotency_max_answer_bytes: int = Field(4 * MiB, ge=0)
+
     # Observability
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -119,9 +127,11 @@ class Settings(BaseSettings):
     socket_ping_interval_s: float = Field(20.0, gt=0)
 
     @model_validator(mode="after")
-    def _check_heartbeat(self) -> Settings:
+    def _check_times(self) -> Settings:
         if self.heartbeat_s * 2 > self.lease_s:
             raise ValueError("lease_s must be at least twice heartbeat_s")
+        if self.idempotency_lease_s <= self.sync_timeout_s:
+            raise ValueError("idempotency_lease_s must be longer than sync_timeout_s")
         return self
 
 

@@ -22,6 +22,7 @@ from mynah.db.repositories.dictionaries import DictionaryRepository
 from mynah.db.repositories.fair_claims import FairClaims
 from mynah.db.repositories.history import HistoryRepository
 from mynah.db.repositories.jobs import JobRepository
+from mynah.db.repositories.named_requests import NamedRequestRepository
 from mynah.db.repositories.renditions import RenditionRepository
 from mynah.db.repositories.samples import SampleRepository
 from mynah.db.repositories.steps import PieceRepository, StepRepository
@@ -61,6 +62,7 @@ class UnitOfWork:
         self.claims = FairClaims(self.session)
         self.pieces = PieceRepository(self.session)
         self.renditions = RenditionRepository(self.session)
+        self.named_requests = NamedRequestRepository(self.session)
         self.usage = UsageRepository(self.session)
         self.analytics = AnalyticsRepository(self.session)
         return self

@@ -13,6 +13,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 from services.api.auth.caller import requires
+from services.api.idempotency import PARAMETER, idempotent
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,7 +22,7 @@ _DESCRIPTIONS = {
     401: "Valid credentials are required.",
     403: "The credentials do not allow this.",
     404: "There is no such resource.",
-    409: "The resource is in a state that does not allow this.",
+    409: "The state of the resource, or its Idempotency-Key, does not allow this.",
     410: "The resource was removed after its retention time.",
     413: "The request is larger than allowed.",
     415: "The content type is not supported.",
@@ -87,6 +88,15 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
             checked = requires(scope)(method)
             documented = self.doc(security=SECURITY)(checked)
             return self.fails(401, 403, 404, *statuses)(documented)  # type: ignore[no-any-return]
+
+        return decorate
+
+    def creates(self, scope: str, *statuses: int) -> Callable[[F], F]:
+        """Guard a method that creates something: it also takes an Idempotency-Key."""
+
+        def decorate(method: F) -> F:
+            documented = self.doc(parameters=[PARAMETER])(idempotent(method))
+            return self.guarded(scope, 409, *statuses)(documented)  # type: ignore[no-any-return]
 
         return decorate
 

@@ -15,6 +15,7 @@ from mynah.jobs.worker import WorkerContext
 log = structlog.get_logger(__name__)
 
 BATCH = 200
+NAMES_BATCH = 10_000
 # A worker that was cut off in the middle of an upload may still write for a while.
 WORK_FILES_GRACE = timedelta(seconds=60)
 
@@ -24,8 +25,9 @@ def expire(worker: WorkerContext) -> None:
     outputs = _remove_outputs(worker)
     works = _remove_work_files(worker)
     history = _forget_history(worker)
-    if outputs or works or history:
-        log.info("expired", outputs=outputs, work_folders=works, jobs=history)
+    names = _forget_named_requests(worker)
+    if outputs or works or history or names:
+        log.info("expired", outputs=outputs, work_folders=works, jobs=history, names=names)
 
 
 def _remove_outputs(worker: WorkerContext) -> int:
@@ -53,5 +55,12 @@ def _forget_history(worker: WorkerContext) -> int:
     with worker.new_uow() as uow:
         before = utc_now() - timedelta(days=worker.settings.job_history_days)
         forgotten = uow.jobs.delete_ended_before(before, BATCH)
+        uow.commit()
+        return forgotten
+
+
+def _forget_named_requests(worker: WorkerContext) -> int:
+    with worker.new_uow() as uow:
+        forgotten = uow.named_requests.delete_expired(NAMES_BATCH)
         uow.commit()
         return forgotten

@@ -4,6 +4,7 @@ from mynah.db.models.account import ApiKey, RefreshToken, User
 from mynah.db.models.base import Base
 from mynah.db.models.consent import VoiceConsent
 from mynah.db.models.dictionary import Dictionary, DictionaryVersion
+from mynah.db.models.idempotency import NamedRequest
 from mynah.db.models.job import Job, Piece, Rendition, Step
 from mynah.db.models.sample import Sample
 from mynah.db.models.usage import ServedShare, Usage
@@ -15,6 +16,7 @@ __all__ = [
     "Dictionary",
     "DictionaryVersion",
     "Job",
+    "NamedRequest",
     "Piece",
     "RefreshToken",
     "Rendition",

@@ -32,7 +32,7 @@ _PICTURES_AND_ZIPS = ("image/png", "image/svg+xml", "application/json", "applica
 class Analyze(MethodView):
     """Measurements and pictures."""
 
-    @blp.guarded("voices:write", 413)
+    @blp.creates("voices:write", 413)
     @blp.upload(schemas.AudioFilesSchema, schemas.AnalyzeFormSchema)
     @blp.response(202, schemas.AudioJobSchema)
     def post(self, files: dict[str, list[FileStorage]], order: audio.AudioOrder) -> Any:
@@ -47,7 +47,7 @@ class Analyze(MethodView):
 class Enhance(MethodView):
     """Cleaner recordings."""
 
-    @blp.guarded("voices:write", 413)
+    @blp.creates("voices:write", 413)
     @blp.upload(schemas.AudioFilesSchema, schemas.EnhanceFormSchema)
     @blp.response(202, schemas.AudioJobSchema)
     def post(self, files: dict[str, list[FileStorage]], order: audio.AudioOrder) -> Any:
@@ -59,7 +59,7 @@ class Enhance(MethodView):
 class Convert(MethodView):
     """Other formats."""
 
-    @blp.guarded("voices:write", 413)
+    @blp.creates("voices:write", 413)
     @blp.upload(schemas.AudioFilesSchema, schemas.ConvertFormSchema)
     @blp.response(202, schemas.AudioJobSchema)
     def post(self, files: dict[str, list[FileStorage]], order: audio.AudioOrder) -> Any:

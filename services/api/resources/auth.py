@@ -140,7 +140,7 @@ class Keys(MethodView):
         with current_container().new_uow() as uow:
             return {"items": uow.api_keys.of_user(current_caller().user_id)}
 
-    @blp.guarded("account:write")
+    @blp.creates("account:write")
     @blp.arguments(schemas.ApiKeyCreateSchema)
     @blp.response(201, schemas.NewApiKeySchema)
     def post(self, body: dict[str, Any]) -> Any:

@@ -26,7 +26,7 @@ blp = ApiBlueprint("batches", __name__, url_prefix="/api/tts", description="Many
 class NewBatch(MethodView):
     """New batches."""
 
-    @blp.guarded("speech:write", 413)
+    @blp.creates("speech:write", 413)
     @blp.arguments(schemas.BatchSchema)
     @blp.response(202, schemas.ShownBatchSchema)
     def post(self, order: batches.BatchOrder) -> Any:

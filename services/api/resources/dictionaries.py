@@ -46,7 +46,7 @@ class Dictionaries(MethodView):
                 current_caller().user_id, cursor=query.get("cursor"), limit=query["limit"]
             )
 
-    @blp.guarded("voices:write", 409, 413)
+    @blp.creates("voices:write", 413)
     @blp.arguments(schemas.DictionaryCreateSchema)
     @blp.response(201, schemas.DictionaryWithRulesSchema)
     def post(self, draft: dictionaries.DictionaryDraft) -> Any:
@@ -58,7 +58,7 @@ class Dictionaries(MethodView):
 class ImportDictionary(MethodView):
     """Dictionaries that were made elsewhere."""
 
-    @blp.guarded("voices:write", 409, 413)
+    @blp.creates("voices:write", 413)
     @blp.upload(schemas.DictionaryFileSchema, schemas.DictionaryFormSchema)
     @blp.response(201, schemas.DictionaryWithRulesSchema)
     def post(self, files: dict[str, FileStorage], form: dict[str, str]) -> Any:

@@ -34,7 +34,7 @@ class Renditions(MethodView):
             made = renditions.list_renditions(uow, current_caller().user_id, job_id)
         return {"items": [schemas.show_rendition(one) for one in made]}
 
-    @blp.guarded("speech:write", 409, 410)
+    @blp.creates("speech:write", 410)
     @blp.arguments(schemas.RenditionWishSchema)
     @blp.response(200, schemas.RenditionSchema)
     @blp.alt_response(202, schema=schemas.RenditionSchema, description="It is being made.")

@@ -48,7 +48,7 @@ class Samples(MethodView):
         items = [schemas.show_sample(sample) for sample in page.items]
         return {"items": items, "next_cursor": page.next_cursor}
 
-    @blp.guarded("voices:write", 413)
+    @blp.creates("voices:write", 413)
     @blp.upload(schemas.SampleFileSchema, schemas.SampleFormSchema)
     @blp.response(201, StoredSampleSchema)
     def post(self, files: dict[str, FileStorage], form: dict[str, str]) -> Any:

@@ -24,7 +24,7 @@ blp = ApiBlueprint("simple speech", __name__, url_prefix="/tts", description="Sp
 class Speak(MethodView):
     """Speech in the answer."""
 
-    @blp.guarded("speech:write", 409, 410, 413, 504)
+    @blp.creates("speech:write", 410, 413, 504)
     @blp.arguments(SpeakSchema)
     @blp.sends_file(*CONTENT_TYPES.values())
     def post(self, order: SpeechOrder) -> Response:

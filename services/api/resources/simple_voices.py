@@ -67,7 +67,7 @@ class SimpleVoices(MethodView):
             )
         return {"items": [_show(voice) for voice in page.items], "next_cursor": page.next_cursor}
 
-    @blp.guarded("voices:write", 409, 413)
+    @blp.creates("voices:write", 413)
     @blp.upload(RecordingsSchema, SimpleVoiceFormSchema)
     @blp.response(202, SimpleVoiceSchema)
     def post(self, files: dict[str, list[FileStorage]], form: dict[str, str]) -> Any:

@@ -34,7 +34,7 @@ def requester() -> speech.Requester:
 class Generate(MethodView):
     """New jobs."""
 
-    @blp.guarded("speech:write", 409, 413)
+    @blp.creates("speech:write", 413)
     @blp.arguments(schemas.GenerateSchema)
     @blp.response(202, schemas.SpeechJobSchema)
     def post(self, order: SpeechOrder) -> Any:

@@ -77,7 +77,7 @@ class Export(MethodView):
 class Import(MethodView):
     """A voice that was made elsewhere."""
 
-    @blp.guarded("voices:write", 413)
+    @blp.creates("voices:write", 413)
     @blp.upload(schemas.BundleFileSchema, schemas.ImportFormSchema)
     @blp.response(201, schemas.VoiceSchema)
     @blp.alt_response(202, schema=schemas.VoiceSchema, description="A job makes what it lacks.")

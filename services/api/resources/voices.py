@@ -57,7 +57,7 @@ class Voices(MethodView):
         items = [schemas.show_voice(voice, user_id) for voice in page.items]
         return {"items": items, "next_cursor": page.next_cursor}
 
-    @blp.guarded("voices:write", 409)
+    @blp.creates("voices:write")
     @blp.arguments(schemas.VoiceCreateSchema)
     @blp.response(202, schemas.VoiceSchema)
     def post(self, body: tuple[voices.VoiceOrder, list[UUID]]) -> Any:
