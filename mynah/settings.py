@@ -104,6 +104,17 @@ class Settings(BaseSettings):
     idempotency_wait_s: float = Field(2.0, ge=0, description="for the same request's answer")
     idempotency_max_answer_bytes: int = Field(4 * MiB, ge=0)
 
+    # Webhooks
+    webhooks_allow_private: bool = Field(False, description="addresses that are not public")
+    webhooks_per_user: int = Field(20, ge=1)
+    webhook_timeout_s: float = Field(5.0, gt=0, le=60, description="of one attempt")
+    webhook_attempts: int = Field(16, ge=1, description="with the pauses below, about 22 hours")
+    webhook_backoff_s: float = Field(10.0, gt=0, description="after the first; then doubled")
+    webhook_backoff_max_s: float = Field(4 * 3600.0, gt=0)
+    webhook_disable_after: int = Field(5, ge=1, description="deliveries given up in a row")
+    webhook_senders: int = Field(16, ge=1, le=100, description="threads of one process")
+    webhook_log_days: int = Field(30, ge=1)
+
     # Observability
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"

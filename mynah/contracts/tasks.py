@@ -75,6 +75,7 @@ PACK_BATCH = TaskContract("audio.pack_batch", "audio", StepPayload, 1800)
 # Periodic work
 SWEEP = TaskContract("maintenance.sweep", "maintenance", NoPayload, 60, expires_s=10)
 EXPIRE = TaskContract("maintenance.expire", "maintenance", NoPayload, 600, expires_s=300)
+DELIVER = TaskContract("maintenance.deliver", "maintenance", NoPayload, 60, expires_s=10)
 
 STEP_CONTRACTS: tuple[TaskContract[StepPayload], ...] = (
     SYNTHESIZE,
@@ -90,7 +91,7 @@ STEP_CONTRACTS: tuple[TaskContract[StepPayload], ...] = (
     BUNDLE_AUDIO,
     PACK_BATCH,
 )
-PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, EXPIRE)
+PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, DELIVER, EXPIRE)
 
 
 def all_queues(engines: tuple[str, ...]) -> Iterator[str]:

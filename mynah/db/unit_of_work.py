@@ -28,6 +28,7 @@ from mynah.db.repositories.samples import SampleRepository
 from mynah.db.repositories.steps import PieceRepository, StepRepository
 from mynah.db.repositories.usage import UsageRepository
 from mynah.db.repositories.voices import VoiceRepository
+from mynah.db.repositories.webhooks import DeliveryRepository, WebhookRepository
 from mynah.errors import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,8 @@ class UnitOfWork:
         self.pieces = PieceRepository(self.session)
         self.renditions = RenditionRepository(self.session)
         self.named_requests = NamedRequestRepository(self.session)
+        self.webhooks = WebhookRepository(self.session)
+        self.deliveries = DeliveryRepository(self.session)
         self.usage = UsageRepository(self.session)
         self.analytics = AnalyticsRepository(self.session)
         return self

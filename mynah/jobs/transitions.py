@@ -16,6 +16,7 @@ from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, MynahError
 from mynah.jobs.outcomes import apply_failure
 from mynah.jobs.progress import estimate_eta_s
+from mynah.webhooks.outbox import tell_job_ended
 
 EARLY_ASSEMBLY_S = 2.0  # before the last piece, as far as one can tell
 
@@ -103,6 +104,7 @@ def _stop(uow: UnitOfWork, job: Job, state: JobState) -> None:
 def _end(uow: UnitOfWork, job: Job, state: JobState) -> None:
     job.state = state
     job.ended_at = utc_now()
+    tell_job_ended(uow, job)
     if job.parent_id is not None:
         uow.before_commit(job.parent_id, partial(_count_ended_child, uow, job.parent_id))
 

@@ -15,7 +15,7 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from mynah.contracts.tasks import EXPIRE, SWEEP, TaskContract
+from mynah.contracts.tasks import DELIVER, EXPIRE, SWEEP, TaskContract
 from mynah.contracts.workers import WorkerReport
 from mynah.messaging.presence import Announcer, Presence
 from mynah.observability.logging import configure_logging
@@ -25,6 +25,7 @@ from mynah.settings import Settings
 __all__ = ["CeleryApp", "make_app", "make_beat_app", "make_worker_app"]
 
 EXPIRE_INTERVAL_S = 60.0
+DELIVER_INTERVAL_S = 1.0
 # A broker that hangs must not hold up a request: the sweeper sends what was not sent.
 SENDER_SOCKET_TIMEOUT_S = 1.0
 WORKER_SOCKET_TIMEOUT_S = 30.0
@@ -66,6 +67,7 @@ def make_app(name: str, settings: Settings, *, for_worker: bool = False) -> Cele
         event_queue_expires=60.0,
         beat_schedule={
             "sweep": _periodic(SWEEP, settings.sweep_interval_s),
+            "deliver": _periodic(DELIVER, DELIVER_INTERVAL_S),
             "expire": _periodic(EXPIRE, EXPIRE_INTERVAL_S),
         },
         beat_max_loop_interval=max(settings.sweep_interval_s / 2, 0.1),

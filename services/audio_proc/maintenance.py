@@ -5,10 +5,13 @@ An app of its own: sweeping and cleaning need no audio code, whose loading takes
 
 from __future__ import annotations
 
-from mynah.contracts.tasks import EXPIRE, SWEEP, NoPayload
+from functools import lru_cache
+
+from mynah.contracts.tasks import DELIVER, EXPIRE, SWEEP, NoPayload
 from mynah.jobs.sweeper import sweep
 from mynah.jobs.worker import worker_parts
 from mynah.messaging.consumer import implements
+from mynah.webhooks.delivery import Deliverer
 from services.audio_proc.retention import expire
 
 app, context = worker_parts("maintenance")
@@ -19,6 +22,19 @@ def sweep_lost_work(payload: NoPayload) -> None:  # noqa: ARG001
     """Send again what nobody works on."""
     worker = context()
     sweep(worker.new_uow, worker.broker.queue_depth, worker.settings)
+
+
+@lru_cache(maxsize=1)
+def deliverer() -> Deliverer:
+    """This process's senders; made with the first delivery."""
+    worker = context()
+    return Deliverer(worker.new_uow, worker.settings)
+
+
+@implements(app, DELIVER)
+def deliver_webhooks(payload: NoPayload) -> None:  # noqa: ARG001
+    """Hand due deliveries to the senders, which go on when this returns."""
+    deliverer().deliver_due()
 
 
 @implements(app, EXPIRE)

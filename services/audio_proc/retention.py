@@ -15,7 +15,7 @@ from mynah.jobs.worker import WorkerContext
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-NAMES_BATCH = 10_000
+SMALL_ROWS_BATCH = 10_000
 # A worker that was cut off in the middle of an upload may still write for a while.
 WORK_FILES_GRACE = timedelta(seconds=60)
 
@@ -26,8 +26,11 @@ def expire(worker: WorkerContext) -> None:
     works = _remove_work_files(worker)
     history = _forget_history(worker)
     names = _forget_named_requests(worker)
-    if outputs or works or history or names:
-        log.info("expired", outputs=outputs, work_folders=works, jobs=history, names=names)
+    deliveries = _forget_deliveries(worker)
+    done = {"outputs": outputs, "work_folders": works, "jobs": history}
+    done |= {"names": names, "deliveries": deliveries}
+    if any(done.values()):
+        log.info("expired", **done)
 
 
 def _remove_outputs(worker: WorkerContext) -> int:
@@ -61,6 +64,14 @@ def _forget_history(worker: WorkerContext) -> int:
 
 def _forget_named_requests(worker: WorkerContext) -> int:
     with worker.new_uow() as uow:
-        forgotten = uow.named_requests.delete_expired(NAMES_BATCH)
+        forgotten = uow.named_requests.delete_expired(SMALL_ROWS_BATCH)
+        uow.commit()
+        return forgotten
+
+
+def _forget_deliveries(worker: WorkerContext) -> int:
+    with worker.new_uow() as uow:
+        before = utc_now() - timedelta(days=worker.settings.webhook_log_days)
+        forgotten = uow.deliveries.delete_before(before, SMALL_ROWS_BATCH)
         uow.commit()
         return forgotten

@@ -9,6 +9,7 @@ from mynah.db.models.job import Job, Piece, Rendition, Step
 from mynah.db.models.sample import Sample
 from mynah.db.models.usage import ServedShare, Usage
 from mynah.db.models.voice import Voice, VoiceSample
+from mynah.db.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "ApiKey",
@@ -28,4 +29,6 @@ __all__ = [
     "Voice",
     "VoiceConsent",
     "VoiceSample",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -32,6 +32,7 @@ from services.api.resources import (
     vendor_models,
     voice_files,
     voices,
+    webhooks,
 )
 
 BLUEPRINTS = (
@@ -50,6 +51,7 @@ BLUEPRINTS = (
     audio.blp,
     simple_speech.blp,
     simple_voices.blp,
+    webhooks.blp,
     analytics.blp,
     admin.blp,
 )

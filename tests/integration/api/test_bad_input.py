@@ -95,6 +95,17 @@ JSON_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
         "defaults": {"voice_id": _ADA},
         "items": [{"text": "Hello.", "custom_id": "a"}],
     },
+    ("POST", "/api/webhooks"): {
+        "url": "https://93.184.216.34/hook",
+        "events": ["speech.completed"],
+        "description": "",
+    },
+    ("PATCH", "/api/webhooks/{webhook}"): {
+        "url": "https://93.184.216.34/hook",
+        "events": ["speech.completed"],
+        "description": "",
+        "enabled": True,
+    },
     ("POST", "/tts/generate"): {
         "text": "Hello.",
         "voice_id": _ADA,
@@ -109,6 +120,9 @@ BODILESS_ROUTES = (
     f"/api/tts/batch/{NOBODY}/cancel",
     f"/api/voices/job/{NOBODY}/cancel",
     f"/api/audio/job/{NOBODY}/cancel",
+    f"/api/webhooks/{NOBODY}/rotate-secret",
+    f"/api/webhooks/{NOBODY}/test",
+    f"/api/webhooks/{NOBODY}/deliveries/{NOBODY}/replay",
 )
 FORM_ROUTES: dict[str, tuple[str, dict[str, str]]] = {
     "/api/samples": ("file", {"name": "Ann reads"}),
@@ -126,6 +140,9 @@ def caller(api: Gateway, admin: Account) -> Callable[..., Any]:
     """Send a request as an administrator to a path of the tables above."""
     own = {"me": admin.id, "voice": api.add_voice(admin).id}
     own["dictionary"] = api.add_dictionary(admin)["id"]
+    hook = {"url": "https://93.184.216.34/", "events": ["speech.completed"]}
+    made = api.client.post("/api/webhooks", json=hook, headers=admin.auth).get_json()
+    own["webhook"] = made["webhook_id"]
     own["job"] = api.generate(admin).get_json()["job_id"]
 
     def send(method: str, path: str, **options: Any) -> Any:

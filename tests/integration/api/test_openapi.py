@@ -109,7 +109,14 @@ def things_of(api: Gateway, account: Account) -> dict[str, str]:
     sample = str(api.add_sample(account).id)
     keys = api.client.get("/api/auth/keys", headers=account.auth).get_json()["items"]
     dictionary = api.add_dictionary(account)["id"]
+    hook = {"url": "https://93.184.216.34/", "events": ["speech.completed"]}
+    webhook = api.client.post("/api/webhooks", json=hook, headers=account.auth).get_json()
+    delivery = api.client.post(
+        f"/api/webhooks/{webhook['webhook_id']}/test", headers=account.auth
+    ).get_json()
     return {
+        "webhook_id": webhook["webhook_id"],
+        "delivery_id": delivery["delivery_id"],
         "job_id": job,
         "batch_id": batch_id["batch_id"],
         "sample_id": sample,
