@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -48,7 +48,7 @@ class WebhookClient:
             return SendResult("host_not_found")
         if not self.allow_private and not all(is_public(address) for address in addresses):
             return SendResult("address_refused")
-        return _post_to(_Connection(target, addresses[0], self.timeout_s), body, headers)
+        return _post_to(_Connection(target, addresses, self.timeout_s), body, headers)
 
 
 def _post_to(connection: _Connection, body: bytes, headers: Mapping[str, str]) -> SendResult:
@@ -69,30 +69,42 @@ class _DeadlinePassed(Exception):
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection to one address, whatever the host's name means by then, with a deadline.
+    """A connection to given addresses, whatever the host's name means by then, with a deadline.
 
     A socket's timeout starts anew with every byte, so that a receiver could hold a sender for
     hours; the watchdog ends the whole attempt.
     """
 
-    def __init__(self, target: Target, address: str, timeout_s: float) -> None:
+    def __init__(self, target: Target, addresses: Sequence[str], timeout_s: float) -> None:
         super().__init__(target.host, target.port, timeout=timeout_s)
         self._target = target
-        self._address = address
+        self._addresses = addresses
         self._timeout_s = timeout_s
         self.is_over = False
         self._watchdog = threading.Timer(timeout_s, self._cut)
         self._watchdog.daemon = True
 
     def connect(self) -> None:
-        """Connect to the checked address; the name only serves the certificate."""
-        started = time.monotonic()
-        self.sock = socket.create_connection((self._address, self.port), self._timeout_s)
+        """Connect to the first address that answers; the name only serves the certificate."""
+        deadline = time.monotonic() + self._timeout_s
+        self.sock = self._first_that_answers(deadline)
         if self._target.is_tls:
-            self.sock.settimeout(max(self._timeout_s - (time.monotonic() - started), 0.01))
+            self.sock.settimeout(max(deadline - time.monotonic(), 0.01))
             self.sock = _tls().wrap_socket(self.sock, server_hostname=self._target.host)
         if self.is_over:
             raise _DeadlinePassed
+
+    def _first_that_answers(self, deadline: float) -> socket.socket:
+        failure: OSError | None = None
+        for address in self._addresses:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            try:
+                return socket.create_connection((address, self.port), left_s)
+            except OSError as error:
+                failure = error
+        raise failure or TimeoutError
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> SendResult:
         """Send and read the beginning of the answer."""

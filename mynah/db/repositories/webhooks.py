@@ -17,7 +17,7 @@ from mynah.db.repositories.paging import Page, fetch_page
 # fails, so that a dead receiver does not take the senders from the others, who come first.
 _CLAIM = text("""
 WITH picked AS (
-    SELECT due.id FROM webhooks w
+    SELECT due.id FROM webhooks w JOIN users u ON u.id = w.user_id AND u.is_active
     CROSS JOIN LATERAL (
         SELECT count(*) AS running FROM webhook_deliveries d
         WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.claim_token IS NOT NULL
@@ -133,6 +133,7 @@ class DeliveryRepository:
             select(WebhookDelivery, Webhook)
             .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
             .where(WebhookDelivery.id.in_(taken))
+            .execution_options(populate_existing=True)
         )
         return [(delivery, webhook) for delivery, webhook in rows]
 

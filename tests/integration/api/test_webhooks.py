@@ -416,6 +416,32 @@ def test_a_receiver_that_is_not_there_is_a_failure(
     assert (entry["error"], entry["response_status"]) == ("connection_failed", None)
 
 
+@pytest.mark.usefixtures("nothing_waits")
+def test_every_address_of_a_host_is_tried(api: Gateway, user: Account, receiver: Receiver) -> None:
+    hook = create(api, user, f"http://two.example:{receiver.port}/hook")
+    two = Deliverer(
+        api.container.new_uow, api.container.settings, lambda *_: ["127.0.0.2", "127.0.0.1"]
+    )
+    send_test(api, user, hook)
+    deliver_all(api, two, hook)
+    two.close()
+    assert log_of(api, user, hook)[0]["attempts"] == 1
+    assert len(receiver.received) == 1
+
+
+def test_nothing_is_sent_for_an_account_that_is_not_active(
+    api: Gateway, user: Account, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    hook = create(api, user, receiver.url())
+    send_test(api, user, hook)
+    with api.container.new_uow() as uow:
+        account = uow.users.get(user.id)
+        assert account is not None
+        account.is_active = False
+        uow.commit()
+    assert deliverer.deliver_due() == 0
+
+
 def test_of_a_huge_answer_the_beginning_is_kept(
     api: Gateway, user: Account, receiver: Receiver, deliverer: Deliverer
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 
 from mynah.contracts.states import ENDED_JOB_STATES, JobState
 from mynah.db.connection import connect, make_session_factory
@@ -24,6 +25,7 @@ from services.api.use_cases.voices import seed_builtin_voices
 from tests.factories import add_user
 from tests.parts import PostgresPart, RedisPart, ServiceProcess, clone_database, wait_for
 
+JWT_SECRET = "a secret of the recovery tests, long enough"
 SENTENCE = "The quick brown fox jumps over the lazy dog near the quiet river bank. "
 
 
@@ -105,11 +107,13 @@ def workers(tmp_path_factory: pytest.TempPathFactory, parts_folder: Path) -> Ite
             "MYNAH_HEARTBEAT_S": "0.5",
             "MYNAH_SWEEP_INTERVAL_S": "0.5",
             "MYNAH_RELEASE_WINDOW": "4",
+            "MYNAH_JWT_SECRET": JWT_SECRET,
+            "MYNAH_WEBHOOKS_ALLOW_PRIVATE": "true",
             "OMP_NUM_THREADS": "1",
         }
         settings = Settings(
             database_url=url, redis_url=redis.url(), storage_dir=folder / "objects",
-            release_window=4,
+            release_window=4, jwt_secret=SecretStr(JWT_SECRET), webhooks_allow_private=True,
         )  # fmt: skip
         store = LocalObjectStore(settings.storage_dir)
         store.create()
