@@ -38,8 +38,8 @@ def seal(secret: SecretStr, purpose: str, plain: bytes) -> bytes:
 def unseal(secret: SecretStr, purpose: str, sealed: bytes) -> bytes:
     """What was sealed. Raises SealBroken."""
     nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-    cipher = AES.new(_key(secret, purpose), AES.MODE_GCM, nonce=nonce)
     try:
+        cipher = AES.new(_key(secret, purpose), AES.MODE_GCM, nonce=nonce)
         return cipher.decrypt_and_verify(rest[TAG_BYTES:], rest[:TAG_BYTES])
     except ValueError:
         raise SealBroken(purpose) from None

@@ -20,6 +20,7 @@ from mynah.db.models import Job, Voice, WebhookDelivery
 from mynah.db.unit_of_work import UnitOfWork
 
 LONGEST_TEXT = 500
+_FIRST = UUID(int=0)  # before rows are locked that many transactions share
 
 _BY_STATE = {
     (JobKind.SPEECH, JobState.COMPLETED): WebhookEvent.SPEECH_COMPLETED,
@@ -38,7 +39,7 @@ _BY_STATE = {
 
 def tell_job_ended(uow: UnitOfWork, job: Job) -> None:
     """Tell of a job that ends in this transaction, by what its row says just before the commit."""
-    uow.before_commit(job.id, partial(_write, uow, job))
+    uow.before_commit(_FIRST, partial(_write, uow, job))
 
 
 def write_deliveries(
@@ -53,15 +54,14 @@ def write_deliveries(
     }
     body = json.dumps(message, ensure_ascii=False)
     deliveries = [
-        WebhookDelivery(id=new_id(), webhook_id=one, event=event, body=body, state=_NEW)
+        WebhookDelivery(
+            id=new_id(), webhook_id=one, event=event, body=body, state=DeliveryState.PENDING
+        )
         for one in webhook_ids
     ]
     for delivery in deliveries:
         uow.deliveries.add(delivery)
     return deliveries
-
-
-_NEW = DeliveryState.PENDING
 
 
 def _write(uow: UnitOfWork, job: Job) -> None:

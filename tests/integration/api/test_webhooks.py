@@ -442,6 +442,16 @@ def test_nothing_is_sent_for_an_account_that_is_not_active(
     assert deliverer.deliver_due() == 0
 
 
+def test_a_receiver_that_does_not_speak_tls_is_a_failure(
+    api: Gateway, user: Account, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    hook = create(api, user, receiver.url().replace("http:", "https:"))
+    send_test(api, user, hook)
+    deliver_all(api, deliverer, hook)
+    assert log_of(api, user, hook)[0]["error"] == "tls_failed"
+    assert receiver.received == []
+
+
 def test_of_a_huge_answer_the_beginning_is_kept(
     api: Gateway, user: Account, receiver: Receiver, deliverer: Deliverer
 ) -> None:
