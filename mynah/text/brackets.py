@@ -23,7 +23,8 @@ from mynah.text.markup_values import (
 UnknownTags = Literal["error", "speak"]
 
 # A tag begins with a letter: [1] is a footnote. A backslash in front makes a bracket a bracket.
-_TOKEN = re.compile(r"\\\[|\[(/?)([A-Za-z][\w-]{0,30})(?:[ \t:=]+([^\[\]\n]{0,200}))?[ \t]*\]")
+# Nothing taken is given back: with a tag that never ends, time would grow with its square.
+_TOKEN = re.compile(r"\\\[|\[(/?)([A-Za-z][\w-]{0,30})(?:[ \t:=]++([^\[\]\n]{0,200}+))?[ \t]*+\]")
 _ANY_TAG = re.compile(r"\[/?[A-Za-z][^\[\]\n]{0,240}\]?")
 
 

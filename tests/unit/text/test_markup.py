@@ -56,6 +56,13 @@ def test_a_voice_may_be_named_in_quotes_and_of_several_words() -> None:
     assert [piece.voice for piece in pieces] == ["Old Tom", "Ann Lee"]
 
 
+def test_a_bracket_that_never_ends_costs_no_time() -> None:
+    source = "See [a" + " \t" * 20_000 + "b"
+    started = time.perf_counter()
+    assert texts(plan(source, "brackets", unknown_tags="speak")) == ["See [a", "b"]
+    assert time.perf_counter() - started < 2.0  # of minutes that it took
+
+
 def test_brackets_that_are_no_tags_are_text() -> None:
     assert texts(plan("See [1], [ 2 ] and \\[pause 1s].", "brackets")) == [
         "See [one], [ two ] and [pause one second]."
