@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_DELAY_S = 1.0
 MAX_RETRY_DELAY_S = 30.0
+MAX_DOUBLINGS = 10  # beyond 1023 the delay would not fit a float: an outage of half a day
 
 Commit = Callable[[UnitOfWork, Job], None]
 """Writes a step's result inside the transaction that finishes it."""
@@ -87,7 +88,8 @@ class StepRunner:
         log.warning("step_failed", task=claim.step.task, error_code=error.code)
         with self.new_uow() as uow:
             if error.retryable:
-                delay_s = min(RETRY_DELAY_S * 2 ** (claim.step.sent_count - 1), MAX_RETRY_DELAY_S)
+                doublings = min(claim.step.sent_count - 1, MAX_DOUBLINGS)
+                delay_s = min(RETRY_DELAY_S * 2**doublings, MAX_RETRY_DELAY_S)
                 put_back_step(uow, claim.step, claim.token, delay_s, is_free=True)
             else:
                 fail_claimed_job(uow, claim, error)

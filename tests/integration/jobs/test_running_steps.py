@@ -6,10 +6,11 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from mynah.contracts.states import JobState, StepState
 from mynah.contracts.tasks import StepPayload
-from mynah.db.models import Job
+from mynah.db.models import Job, Step
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, EngineFailed, MynahError, StorageUnavailable
 from mynah.jobs.claims import Claim, claim_step
@@ -228,3 +229,19 @@ def test_steps_finished_at_the_same_time_complete_the_job_once(
         thread.join(timeout=30)
     assert len(database.sender.take()) == 1, "the assembly must be sent once"
     assert job_row(database, job.id).steps_done == 8
+
+
+def test_a_step_that_was_sent_for_days_is_still_put_back(
+    database: Database, runner: StepRunner
+) -> None:
+    job = add_job(database, add_user(database.new_uow), pieces=1)
+    (payload,) = database.sender.take()
+    with database.new_uow() as uow:
+        uow.session.execute(update(Step).where(Step.job_id == job.id).values(sent_count=5000))
+        uow.commit()
+
+    def fail(claim: Claim) -> Commit:
+        raise StorageUnavailable
+
+    runner.run(payload, fail)
+    assert steps_of(database, job.id)[0].state == StepState.READY
