@@ -5,6 +5,7 @@ Every function works inside the caller's transaction, with the job's row locked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -37,7 +38,8 @@ def finish_step(uow: UnitOfWork, job: Job, step: Step, token: UUID) -> bool:
         _end(uow, job, JobState.COMPLETED)
         return True
     following = uow.steps.next_open(job.id, step.stage)
-    if following is None:
+    if following is None:  # what follows began early, and may have been put back meanwhile
+        _send_all(uow, job, uow.steps.hurry_stage(job.id, step.stage + 1))
         return True
     if following.stage > step.stage:
         release_stage(uow, job, following.stage)
@@ -61,7 +63,11 @@ def _is_nearly_spoken(job: Job) -> bool:
 
 def release_stage(uow: UnitOfWork, job: Job, stage: int) -> None:
     """Release the steps of a stage whose predecessor is done."""
-    for step in uow.steps.release_stage(job.id, stage):
+    _send_all(uow, job, uow.steps.release_stage(job.id, stage))
+
+
+def _send_all(uow: UnitOfWork, job: Job, steps: Iterable[Step]) -> None:
+    for step in steps:
         uow.send_step(step, job)
 
 

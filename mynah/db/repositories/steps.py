@@ -101,6 +101,20 @@ class StepRepository:
             .returning(Step)
         ).all()
 
+    def hurry_stage(self, job_id: UUID, stage: int) -> Sequence[Step]:
+        """Have what was put back for later, in a stage, tried now."""
+        return self._session.scalars(
+            update(Step)
+            .where(
+                Step.job_id == job_id,
+                Step.stage == stage,
+                Step.state == StepState.READY,
+                Step.not_before.is_not(None),
+            )
+            .values(not_before=None, sent_at=func.now(), sent_count=Step.sent_count + 1)
+            .returning(Step)
+        ).all()
+
     def cancel_all(self, job_id: UUID) -> None:
         """Cancel every step of a job that is not done; running ones lose their claim."""
         self._session.execute(

@@ -9,7 +9,9 @@ from sqlalchemy import update
 from mynah.contracts.states import JobState, StepState
 from mynah.db.clock import utc_now
 from mynah.db.models import Job
-from mynah.jobs.runner import StepRunner
+from mynah.errors import Unavailable
+from mynah.jobs.claims import Claim
+from mynah.jobs.runner import Commit, StepRunner
 from tests.factories import Database, add_job, add_user, job_row, steps_of
 from tests.integration.jobs.test_running_steps import do_nothing
 
@@ -54,6 +56,26 @@ def test_an_assembly_that_was_sent_early_is_sent_once(
     runner.run(assembly, do_nothing)
     assert job_row(database, job.id).state == JobState.COMPLETED
     assert database.sender.take() == []
+
+
+def test_an_assembly_that_came_too_early_is_tried_again_with_the_last_piece(
+    database: Database, runner: StepRunner
+) -> None:
+    job = add_job(database, add_user(database.new_uow), pieces=6)
+    *sent, last = database.sender.take()
+    for payload in sent:
+        runner.run(payload, do_nothing)
+    (assembly,) = database.sender.take()
+
+    def wait_in_vain(claim: Claim) -> Commit:
+        raise Unavailable("The last pieces are not spoken yet.")
+
+    runner.run(assembly, wait_in_vain)
+    assert database.sender.take() == []
+    runner.run(last, do_nothing)
+    (again,) = database.sender.take()
+    runner.run(again, do_nothing)
+    assert job_row(database, job.id).state == JobState.COMPLETED
 
 
 def test_other_jobs_go_stage_by_stage(database: Database, runner: StepRunner) -> None:
