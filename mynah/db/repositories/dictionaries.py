@@ -17,6 +17,7 @@ class DictionaryRepository:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._versions: dict[tuple[UUID, int], DictionaryVersion] = {}
 
     def add(self, dictionary: Dictionary) -> None:
         """Add a dictionary."""
@@ -54,13 +55,19 @@ class DictionaryRepository:
         return self._session.scalar(query) or 0
 
     def version(self, dictionary_id: UUID, version: int) -> DictionaryVersion | None:
-        """One version with its rules."""
-        return self._session.scalar(
-            select(DictionaryVersion).where(
-                DictionaryVersion.dictionary_id == dictionary_id,
-                DictionaryVersion.version == version,
+        """One version with its rules, which are read once: they never change, and are long."""
+        key = (dictionary_id, version)
+        if key not in self._versions:
+            found = self._session.scalar(
+                select(DictionaryVersion).where(
+                    DictionaryVersion.dictionary_id == dictionary_id,
+                    DictionaryVersion.version == version,
+                )
             )
-        )
+            if found is None:
+                return None
+            self._versions[key] = found
+        return self._versions[key]
 
     def version_page(
         self, dictionary_id: UUID, *, cursor: UUID | None, limit: int

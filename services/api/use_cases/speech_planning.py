@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from mynah.contracts.speech import DictionaryRef, Markup, PhonemeSpan, PieceSpeech
@@ -19,7 +21,7 @@ from mynah.settings import Settings
 from mynah.text.cleaning import clean_text
 from mynah.text.language import detect_language
 from mynah.text.planning import PlannedPiece, PlanOptions, VoiceContext, plan_script, plan_speech
-from mynah.text.pronunciation import parse_rules
+from mynah.text.pronunciation import PronunciationRule, parse_rules
 from services.api.use_cases.dictionaries import resolve_dictionaries
 from services.api.use_cases.speech_order import SpeechOrder
 
@@ -103,7 +105,7 @@ def plan_order(
         voice_context=cast.context,
         markup=order.markup,
         unknown_tags=order.unknown_tags,
-        rules=parse_rules(rules),
+        rules=_parse_once(_Rules(tuple(refs), rules)),
         pacing=order.pacing,
         pause_scale=order.pause_scale,
     )
@@ -118,6 +120,21 @@ def plan_order(
         steps=tuple(steps),
         estimate=_estimate(cast, pieces, steps),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The rules of some dictionaries; a version never changes, so its number stands for them."""
+
+    refs: tuple[DictionaryRef, ...]
+    documents: list[dict[str, Any]] = field(compare=False)
+
+
+@lru_cache(maxsize=16)
+def _parse_once(rules: _Rules) -> tuple[PronunciationRule, ...]:
+    """The rules, kept for the next job: checking thousands takes longer than planning a page,
+    and the items of a batch share them."""
+    return parse_rules(rules.documents)
 
 
 def cost_of(info: EngineInfo, characters: int) -> float:

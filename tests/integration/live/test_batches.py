@@ -20,6 +20,8 @@ from mynah.db.models import Job, Step
 from mynah.db.repositories.usage import period_of
 from mynah.errors import EngineFailed
 from mynah.jobs.transitions import fail_job
+from mynah.text.pronunciation import parse_rules
+from services.api.use_cases import speech_planning
 from services.api.use_cases.batches import cancel_batch
 from tests.integration.api.gateway import ADA, NOBODY, error_of
 from tests.integration.live.listening import finish
@@ -138,6 +140,24 @@ def test_items_that_cannot_be_spoken_are_rejected_one_by_one(studio: Studio) -> 
     assert batch["counts"]["rejected"] == 9
     assert count_jobs(studio) == 3, "a rejected item left a job behind"
     assert characters_of(studio) == len("Good.") + len("Good too.")
+
+
+def test_the_items_of_a_batch_share_the_reading_of_their_dictionary(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [{"kind": "alias", "written": f"Nr {number}", "spoken": "x"} for number in range(1, 9)]
+    made = json_of(studio.post("/api/dictionaries", json={"name": "Numbers", "rules": rules}))
+    read: list[int] = []
+
+    def parse(documents: list[dict[str, Any]]) -> Any:
+        read.append(len(documents))
+        return parse_rules(documents)
+
+    monkeypatch.setattr(speech_planning, "parse_rules", parse)
+    defaults = {**DEFAULTS, "dictionaries": [{"dictionary_id": made["id"]}]}
+    batch = ordered(studio, *texts(20), defaults=defaults)
+    assert batch["counts"]["pending"] == 20
+    assert read == [8]
 
 
 def test_a_batch_without_any_valid_item_is_refused(studio: Studio) -> None:
