@@ -9,7 +9,7 @@ import structlog
 from mynah.contracts.object_keys import work_folder
 from mynah.contracts.states import JobKind
 from mynah.db.clock import utc_now
-from mynah.jobs.outputs import remove_objects, remove_output
+from mynah.jobs.outputs import remove_leftovers, remove_objects, remove_output
 from mynah.jobs.worker import WorkerContext
 
 log = structlog.get_logger(__name__)
@@ -47,6 +47,7 @@ def _remove_work_files(worker: WorkerContext) -> int:
         jobs = uow.jobs.with_work_files(utc_now() - WORK_FILES_GRACE, BATCH)
         for job in jobs:
             remove_objects(worker.store, work_folder(job.id))
+            remove_leftovers(worker.store, job)
             job.has_work_files = False
             if job.kind == JobKind.LIVE:  # of which nothing is kept but the user's sums
                 uow.session.delete(job)

@@ -87,6 +87,7 @@ def order_batch(
         request=_build_request(requester, order, rejected).model_dump(mode="json"),
         request_id=requester.request_id,
         open_children=len(speeches),
+        has_work_files=True,  # an archive that was stored while the batch was cancelled
     )
     submit_job(uow, batch, [StepPlan(PACK_BATCH, PACK_BATCH.queue_for(), 0)], window=0)
     place_speech(uow, settings, requester, speeches)

@@ -58,6 +58,26 @@ def test_outputs_and_work_files_go_when_their_time_is_over(
     assert job_row(database, fresh.id).output_key is not None
 
 
+@pytest.mark.parametrize("kind", ["speech", "batch"])
+@pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.COMPLETED])
+def test_what_was_stored_while_a_job_was_cancelled_goes(
+    database: Database, worker: WorkerContext, kind: str, state: JobState
+) -> None:
+    job = add_job(database, add_user(database.new_uow), pieces=1, kind=kind)
+    end_job(database, job, timedelta(days=2), timedelta(days=1))
+    key = f"batches/user/{job.id}.zip" if kind == "batch" else f"stories/en/user/{job.id}.mp3"
+    worker.store.put(key, b"stored", "application/octet-stream")
+    with database.new_uow() as uow:
+        row = uow.jobs.by_id(job.id)
+        row.state = state
+        row.output_key = key if state == JobState.COMPLETED else None
+        row.request = {"language": "en", "origin": "user", "output_format": "mp3"}
+        uow.commit()
+    expire(worker)
+    kept = list(worker.store.list(f"{key.rpartition('/')[0]}/"))
+    assert kept == ([key] if state == JobState.COMPLETED else [])
+
+
 def test_an_open_jobs_work_files_stay(database: Database, worker: WorkerContext) -> None:
     job = add_job(database, add_user(database.new_uow), pieces=1)
     worker.store.put(f"{work_folder(job.id)}1.flac", b"work", "audio/flac")
