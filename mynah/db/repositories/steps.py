@@ -249,14 +249,3 @@ class PieceRepository:
             .limit(limit)
         )
         return [SpokenPiece(*row) for row in rows]
-
-    def synthesis_s(self, job_id: UUID) -> float:
-        """The engine's time for all pieces of a job, in seconds."""
-        return float(
-            self._session.scalar(
-                select(func.coalesce(func.sum(Piece.synthesis_s), 0.0)).where(
-                    Piece.job_id == job_id
-                )
-            )
-            or 0.0
-        )
