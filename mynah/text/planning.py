@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from mynah.contracts.speech import Markup, Pacing, PhonemeSpan, WordSpan
-from mynah.errors import InvalidRequest
+from mynah.errors import InvalidRequest, TextTooLong
 from mynah.text.boundaries import Boundary
 from mynah.text.brackets import UnknownTags, read_brackets
 from mynah.text.cutting import Cut, PieceSizes, Stretch, cut_stretches
@@ -24,6 +24,11 @@ from mynah.text.pronunciation import PronunciationRule, RuleBook, load_rule_book
 from mynah.text.ssml import read_ssml
 
 MAX_PAUSES_MS: Final = 3_600_000  # of all that a text asks for: silence costs no characters
+# What is read may be longer than what is written, a number of twelve digits eleven times. More
+# in a long text comes from rules or substitutes only, which would have a few letters speak for
+# days, and the gateway hold it all.
+MAX_GROWTH: Final = 12
+_FREE_CHARACTERS: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class PlannedPiece:
 def plan_speech(source: str, options: PlanOptions) -> list[PlannedPiece]:
     """The pieces of ``source``, in order; the last has no pause.
 
-    Raises InvalidRequest (``invalid_markup``, ``word_too_long``, ``nothing_to_speak``) and what
+    Raises InvalidRequest (``invalid_markup``, ``word_too_long``, ``nothing_to_speak``),
+    TextTooLong for what is read aloud much longer than it is written, and what
     ``voice_context`` raises.
     """
     builder = MarkedTextBuilder()
@@ -155,10 +161,14 @@ class _Plan:
 
     def _draft_pieces(self) -> list[_Draft]:
         drafts: list[_Draft] = []
+        left = max(MAX_GROWTH * len(self._marked.text), _FREE_CHARACTERS)
         for cut in self._cuts():
             style = self._marked.stretches[cut.stretch].style
             limit = self._context(style).max_characters
             parts = speak_piece(self._marked, cut, self._language(style), self._rule_book, limit)
+            left -= sum(len(part.text) for part in parts)
+            if left < 0:
+                raise _grown_too_long()
             drafts += [_Draft(cut, part, part.boundary) for part in parts]
             if not parts and drafts:  # a picture between two sentences ends the first one
                 drafts[-1].boundary = max(drafts[-1].boundary, cut.boundary)
@@ -214,3 +224,10 @@ class _Plan:
             phonemes=draft.text.phonemes,
             chapter=chapter,
         )
+
+
+def _grown_too_long() -> TextTooLong:
+    return TextTooLong(
+        f"What is to be read is more than {MAX_GROWTH} times as long as the text; use shorter "
+        "pronunciation rules or substitutes."
+    )

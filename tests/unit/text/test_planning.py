@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mynah.contracts.speech import Markup, Pacing
-from mynah.errors import InvalidRequest, NotFound
+from mynah.errors import InvalidRequest, NotFound, TextTooLong
 from mynah.text.cutting import PieceSizes
 from mynah.text.planning import (
     PlannedPiece,
@@ -386,3 +386,20 @@ def test_hostile_texts_are_planned_in_time_in_proportion(part: str) -> None:
 def test_the_same_text_gives_the_same_plan() -> None:
     source = re.sub(r"\s+", " ", "The fox, 5 years old, ran. " * 30)
     assert plan(source) == plan(source)
+
+
+@pytest.mark.parametrize("written", ["a ", "A. "])
+def test_a_text_that_rules_make_much_longer_is_refused(written: str) -> None:
+    rule = PronunciationRule("alias", "a", "and so on " * 19 + "again")
+    assert plan(written * 20, rules=(rule,)), "short texts may grow"
+    with pytest.raises(TextTooLong) as refused:
+        plan(written * 5000, rules=(rule,))
+    assert (refused.value.code, refused.value.status) == ("text_too_long", 422)
+
+
+@pytest.mark.parametrize("language", ["en-us", "de"])
+@pytest.mark.parametrize(
+    "written", ["777 ", "$7.77 ", "777777777 ", "7% ", "7 km² ", "17.07.1777 "]
+)
+def test_a_table_of_numbers_is_not_too_long_to_be_read(written: str, language: str) -> None:
+    assert plan(written * 1500, language=language)
