@@ -33,7 +33,7 @@ from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
 from services.api.use_cases.samples import Upload, measure_file
-from services.api.use_cases.speech import Requester
+from services.api.use_cases.speech import Requester, as_file_name
 
 _CONTRACTS = {
     AudioOperation.ANALYZE: MEASURE_AUDIO,
@@ -220,5 +220,4 @@ def download_name(job: Job, file: AudioFile) -> str:
     if not number.isdigit():
         return f"{AudioRequest.model_validate(job.request).operation}-{job.id}.zip"
     stem = PurePath(AudioRequest.model_validate(job.request).inputs[int(number)].name).stem
-    safe = "".join(character for character in stem if character not in '/\\:*?"<>|\r\n')
-    return f"{safe.strip() or number}.{kind}"
+    return f"{as_file_name(stem) or number}.{kind}"

@@ -220,5 +220,9 @@ def output_filename(job: Job, extension: str | None = None) -> str:
 def output_name(job: Job) -> str:
     """What a job's files are called, without the ending: its title, where it has one."""
     title = str(job.request.get("title") or f"speech-{job.id}")
-    safe = "".join(character for character in title if character not in '/\\:*?"<>|\r\n')
-    return safe.strip() or str(job.id)
+    return as_file_name(title) or str(job.id)
+
+
+def as_file_name(name: str) -> str:
+    """What of a name every file system takes, perhaps nothing."""
+    return "".join(character for character in name if character not in '/\\:*?"<>|\r\n').strip()
