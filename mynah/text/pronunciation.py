@@ -13,7 +13,7 @@ import regex
 from mynah.errors import InvalidRequest
 from mynah.text.scripts import UNSPACED
 
-MAX_RULES: Final = 10_000
+MAX_RULES: Final = 15_000  # of a job: three dictionaries of 5,000
 MAX_WRITTEN_CHARACTERS: Final = 100
 MAX_SPOKEN_CHARACTERS: Final = 200
 

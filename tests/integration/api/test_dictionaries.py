@@ -14,8 +14,14 @@ from werkzeug.test import TestResponse
 from mynah.contracts.speech import DictionaryRef
 from mynah.contracts.states import Visibility
 from mynah.errors import InvalidRequest, NotFound
+from mynah.text.pronunciation import MAX_RULES
+from services.api.schemas import dictionaries as dictionary_schemas
 from services.api.use_cases import dictionaries
-from services.api.use_cases.dictionaries import DictionaryChoice, resolve_dictionaries
+from services.api.use_cases.dictionaries import (
+    MAX_DICTIONARIES_PER_JOB,
+    DictionaryChoice,
+    resolve_dictionaries,
+)
 from tests.integration.api.gateway import ADA, NOBODY, Account, Gateway, error_of
 from tests.integration.voices.studio import multipart
 
@@ -380,3 +386,7 @@ def test_a_job_uses_three_dictionaries_at_most(api: Gateway, ann: Account) -> No
         with pytest.raises(InvalidRequest) as refused:
             resolve(api, ann, voice, *map(DictionaryChoice, choices))
         assert refused.value.code == "too_many_dictionaries"
+
+
+def test_all_dictionaries_of_a_job_may_be_full() -> None:
+    assert dictionary_schemas.MAX_RULES * MAX_DICTIONARIES_PER_JOB <= MAX_RULES
