@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response, request
 from flask.views import MethodView
 
+from mynah.contracts.states import Lane
 from mynah.db.ids import new_id
 from mynah.errors import Gone, NotAuthenticated
 from services.api.auth.caller import current_caller
@@ -25,7 +26,7 @@ from services.api.schemas.live import (
     LiveSpeechSchema,
 )
 from services.api.use_cases.live_speech import order_live
-from services.api.use_cases.speech import Requester
+from services.api.use_cases.speech import Requester, prepare_speech
 
 blp = ApiBlueprint("live speech", __name__, url_prefix="/api/tts", description="Speech at once")
 
@@ -63,17 +64,20 @@ class LiveSpeech(MethodView):
 class Link(MethodView):
     """Links for players that send no headers."""
 
-    @blp.guarded("speech:write")
+    @blp.guarded("speech:write", 409)
     @blp.arguments(LinkRequestSchema)
     @blp.response(201, LinkSchema)
     def post(self, expires_in_s: int) -> Any:
         """Make a signed link that speaks a text when it is opened, until it expires."""
         container = current_container()
+        body = {name: value for name, value in request.get_json().items() if name != "expires_in_s"}
+        order = LiveSpeechSchema().load(body)
+        with container.new_uow() as uow:  # what cannot be spoken gets no link
+            prepare_speech(uow, container.settings, requester(), order.speech, Lane.LIVE)
+        document = {"order": body, "origin": requester().origin}
         encoded, token = issue_token(
             container.settings, current_caller().user_id, "stream", expires_in_s
         )
-        body = {name: value for name, value in request.get_json().items() if name != "expires_in_s"}
-        document = {"order": body, "origin": requester().origin}
         container.links.keep(token.id, document, expires_in_s)
         url = f"{container.settings.public_url}/api/tts/stream?token={encoded}"
         return {"url": url, "expires_at": token.expires_at}

@@ -90,6 +90,13 @@ JSON_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
         "dictionaries": [],
     },
     ("POST", "/api/tts/job/{job}/renditions"): {"output_format": "flac"},
+    ("POST", "/api/tts/stream"): {
+        "text": "Hello.",
+        "voice_id": _ADA,
+        "voice_settings": {"speed": 1.0},
+        "store": False,
+    },
+    ("POST", "/api/tts/stream/link"): {"text": "Hello.", "voice_id": _ADA, "store": False},
     ("POST", "/api/tts/batch"): {
         "title": "Tales",
         "defaults": {"voice_id": _ADA},
