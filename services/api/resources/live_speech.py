@@ -64,7 +64,7 @@ class LiveSpeech(MethodView):
 class Link(MethodView):
     """Links for players that send no headers."""
 
-    @blp.guarded("speech:write", 409)
+    @blp.creates("speech:write")
     @blp.arguments(LinkRequestSchema)
     @blp.response(201, LinkSchema)
     def post(self, expires_in_s: int) -> Any:
