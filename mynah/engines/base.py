@@ -17,7 +17,7 @@ class EngineInfo:
     id: str
     name: str
     description: str
-    factory: str  # "module:Class", imported only by a worker
+    factory: str  # "module:Class" or another callable, imported only by a worker
     version: str
     sample_rate: int  # Hz of the waveforms it yields
     languages: tuple[str, ...]  # lower-case BCP-47 tags, the engine's own spelling
@@ -29,6 +29,9 @@ class EngineInfo:
     supports_phonemes: bool = False  # it reads SynthesisSettings.phonemes
     is_seeded: bool = False  # another seed gives another reading, so that a new try can help
     requires: tuple[str, ...] = ()  # importable modules that must be there
+    # "module:function" that is given the id and returns why the engine cannot speak here, or None:
+    # a quick look, taken once what it requires is there
+    check: str | None = None
     cost_per_1k_characters: float = 0.0  # credits
     characters_per_second: float = 14.0  # of speech at normal rate, for estimates
 
@@ -41,7 +44,8 @@ class SynthesisSettings:
     (1 = even, 0 = lively; the inverse of expressiveness) · ``similarity`` 0–1 (how strongly to
     follow the profile) · ``style`` 0–1 (exaggeration) · ``volume`` 0–2 (1 = as is) ·
     ``seed`` explicit, never drawn inside an engine · ``phonemes``: how stretches of the text are
-    pronounced, in order and apart; an engine that does not support them reads the text as it is.
+    pronounced, in order and apart; an engine that does not support them reads the text as it is ·
+    ``is_live``: a listener waits; an engine that serves many at a time serves this one first.
     """
 
     rate: float = 1.0
@@ -52,6 +56,7 @@ class SynthesisSettings:
     volume: float = 1.0
     seed: int = 0
     phonemes: tuple[PhonemeSpan, ...] = ()
+    is_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from importlib.metadata import entry_points
 from typing import Final, Literal
 
 from mynah.engines.base import EngineInfo
+from mynah.engines.chatterbox.rows import LANGUAGES as CHATTERBOX_LANGUAGES
+from mynah.engines.chatterbox.rows import ROWS as CHATTERBOX_ROWS
 from mynah.engines.espeak.languages import LANGUAGES as ESPEAK_LANGUAGES
 from mynah.errors import InvalidRequest, NotFound
 
@@ -39,7 +41,7 @@ ESPEAK: Final = EngineInfo(
     requires=("espeakng_loader", "pyworld", "safetensors", "scipy", "soxr"),
 )
 
-_BUILTIN_ENGINES: Final = (ESPEAK,)
+_BUILTIN_ENGINES: Final = (ESPEAK, *CHATTERBOX_ROWS)
 
 # What callers write for a language or a country -> the tags to try, best first.
 _ALIASES: Final[dict[str, tuple[str, ...]]] = {
@@ -62,7 +64,9 @@ _ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "fr-ca": ("fr-fr",),
     "in": ("id",),
     "iw": ("he",),
-    "nn": ("nb",),
+    "cmn": ("zh",),
+    "nb": ("no",),
+    "nn": ("nb", "no"),
     "no": ("nb",),
     "pt-pt": ("pt",),
     "zh": ("cmn",),
@@ -183,5 +187,5 @@ def resolve_language(info: EngineInfo, language: str) -> str:
 
 def language_name(tag: str) -> str:
     """What people call a language; the tag itself where no name is known."""
-    _, name = ESPEAK_LANGUAGES.get(tag, ("", tag))
+    _, name = ESPEAK_LANGUAGES.get(tag, ("", CHATTERBOX_LANGUAGES.get(tag, tag)))
     return name

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import cast
+from typing import Any, Final, cast
 
-from mynah.engines.base import SpeechEngine
+from mynah.engines.base import EngineInfo, SpeechEngine
 from mynah.engines.catalog import engine_info
 from mynah.errors import EngineUnavailable
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,16 @@ class Availability:
 
 
 def availability(engine_id: str) -> Availability:
-    """Whether what the engine requires is installed; imports nothing of it. Raises NotFound."""
-    missing = [name for name in engine_info(engine_id).requires if not _is_installed(name)]
+    """Whether what the engine requires is installed and its own check finds nothing amiss.
+
+    Imports the check, not the engine. Raises NotFound.
+    """
+    info = engine_info(engine_id)
+    missing = [name for name in info.requires if not _is_installed(name)]
     if missing:
         return Availability(False, f"not installed: {', '.join(missing)}")
-    return Availability(True)
+    reason = _run_check(info)
+    return Availability(reason is None, reason)
 
 
 def load_engine(engine_id: str) -> SpeechEngine:
@@ -34,12 +43,28 @@ def load_engine(engine_id: str) -> SpeechEngine:
     found = availability(engine_id)
     if not found.available:
         raise EngineUnavailable(f"The engine {engine_id!r} is not available: {found.reason}.")
-    module_name, _, class_name = info.factory.partition(":")
     try:
-        factory = getattr(import_module(module_name), class_name)
+        factory = _import_named(info.factory)
     except (ImportError, AttributeError) as error:
         raise EngineUnavailable(f"The engine {engine_id!r} cannot be loaded: {error}.") from error
     return cast(SpeechEngine, factory())
+
+
+def _run_check(info: EngineInfo) -> str | None:
+    if info.check is None:
+        return None
+    try:
+        reason: str | None = _import_named(info.check)(info.id)
+    except Exception as error:  # an engine that cannot even be looked at takes no other down
+        _log.warning("the check of the engine %s failed", info.id, exc_info=True)
+        return f"its check failed: {error}"
+    return reason
+
+
+def _import_named(name: str) -> Callable[..., Any]:
+    """What ``module:name`` stands for."""
+    module_name, _, attribute = name.partition(":")
+    return cast(Callable[..., Any], getattr(import_module(module_name), attribute))
 
 
 def _is_installed(module_name: str) -> bool:

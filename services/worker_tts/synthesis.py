@@ -8,6 +8,8 @@ from uuid import UUID
 from mynah.audio.flac import encode_flac
 from mynah.contracts.object_keys import segment
 from mynah.contracts.speech import PieceSpeech, SpeechRequest, VoiceSettings
+from mynah.contracts.states import Lane
+from mynah.contracts.tasks import SYNTHESIZE
 from mynah.db.models import Job, Piece, Voice
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.base import Profile, SpeechEngine, SynthesisSettings
@@ -54,7 +56,8 @@ def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
     speech = piece_speech(piece, request)
     engine = speaker.engines.engine(speech.engine)
     profile = _profile_of(speaker, engine, claim.job, speech)
-    settings = piece_settings(request, speech, piece.ordinal)
+    is_live = claim.step.queue == SYNTHESIZE.queue_for(speech.engine, Lane.LIVE)
+    settings = replace(piece_settings(request, speech, piece.ordinal), is_live=is_live)
     between = None if speaker.live_first is None else speaker.live_first.make_way
     checks = TakeChecks(speaker.worker.settings.speech_attempts, speaker.recognizer, between)
     live = open_live_piece(speaker.live, claim)

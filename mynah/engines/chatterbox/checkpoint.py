@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from mynah.engines.chatterbox.t3.config import (
     ENGLISH,
@@ -112,7 +110,10 @@ def _find_in_hub_cache(files: ModelFiles, *, may_download: bool) -> Path:
             paths.append(hf_hub_download(files.repository, name, local_files_only=not may_download))
         except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
             hint = (
-                "" if may_download else " Downloads are off; MYNAH_CHATTERBOX_DOWNLOAD allows them."
+                ""
+                if may_download
+                else " Name their folder in MYNAH_CHATTERBOX_DIR, or let MYNAH_CHATTERBOX_DOWNLOAD"
+                " fetch them."
             )
             raise EngineUnavailable(
                 f"Chatterbox {files.id}: {name} of {files.repository} is not in the hub's "
@@ -120,6 +121,21 @@ def _find_in_hub_cache(files: ModelFiles, *, may_download: bool) -> Path:
                 code="checkpoint_missing",
             ) from error
     return Path(paths[0]).parent
+
+
+def check_checkpoint(files: ModelFiles, folder: Path) -> None:
+    """Look at the heads of a model's files: whether they are whole and T3 is this model's.
+
+    Reads a few hundred kilobytes. Raises EngineUnavailable as ``load_weights``.
+    """
+    _check_header(
+        folder / files.t3,
+        read_header(folder / files.t3),
+        tensor_shapes(files.t3_config),
+        other_tensors_allowed=False,
+    )
+    for name in (files.s3gen, files.voice_encoder):
+        read_header(folder / name)
 
 
 def load_t3_weights(path: Path, config: T3Config) -> dict[str, Any]:
@@ -136,6 +152,9 @@ def load_weights(
     S3Gen. Raises EngineUnavailable (``checkpoint_missing``, ``checkpoint_damaged``,
     ``checkpoint_mismatch``) that names the file, the tensor, what was expected and what found.
     """
+    import torch  # noqa: PLC0415  whether a checkpoint is there can be told without torch
+    from safetensors.torch import load_file  # noqa: PLC0415
+
     header = read_header(path)
     _check_header(path, header, expected, other_tensors_allowed)
     try:

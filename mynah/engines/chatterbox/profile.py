@@ -63,12 +63,17 @@ class ProfileNetworks:
 
 @dataclass(frozen=True, slots=True)
 class ProfileKind:
-    """What one model asks of a reference. ``model`` is stamped on its profiles;
+    """What one model asks of a reference. Its id and its engine's are stamped on its profiles;
     ``prompt_tokens``: how many T3 takes."""
 
     model: str
     prompt_tokens: int
     is_turbo: bool = False
+
+    @property
+    def engine(self) -> str:
+        """The id of the model's row in the catalog."""
+        return ENGINE if self.model == "english" else f"{ENGINE}-{self.model}"
 
 
 def prepare_profile(
@@ -86,8 +91,8 @@ def prepare_profile(
     with torch.inference_mode():
         wave = torch.from_numpy(prompt)[None].to(networks.tokenizer.device)
         wave_16k = resample_by_sinc(wave, SAMPLE_RATE, _TOKENIZER_RATE)
-        seconds = kind.prompt_tokens // TOKEN_RATE
-        t3_cut = torch.from_numpy(at_16k[: seconds * _TOKENIZER_RATE])[None].to(wave.device)
+        needed = kind.prompt_tokens * _TOKENIZER_RATE // TOKEN_RATE
+        t3_cut = torch.from_numpy(at_16k[:needed])[None].to(wave.device)
         t3_tokens, tokens = _tokenize(networks.tokenizer, [t3_cut, wave_16k], kind.prompt_tokens)
         mel = mel_spectrogram(wave)[0].T
         x_vector = networks.speaker_encoder.inference(wave_16k)[0]
@@ -104,7 +109,7 @@ def prepare_profile(
         raise InvalidAudio(
             "The recording holds too little speech for a profile.", code="too_little_speech"
         )
-    return Profile(ENGINE, VERSION, language, arrays, {"model": kind.model})
+    return Profile(kind.engine, VERSION, language, arrays, {"model": kind.model})
 
 
 def read_conditionals(data: bytes, language: str, kind: ProfileKind) -> Profile:
@@ -124,16 +129,16 @@ def read_conditionals(data: bytes, language: str, kind: ProfileKind) -> Profile:
     count = min(len(arrays[TOKENS]), len(arrays[MEL]) // FRAMES_PER_TOKEN)
     arrays[TOKENS] = arrays[TOKENS][:count]
     arrays[MEL] = arrays[MEL][: count * FRAMES_PER_TOKEN]
-    return Profile(ENGINE, VERSION, language, arrays, {"model": kind.model})
+    return Profile(kind.engine, VERSION, language, arrays, {"model": kind.model})
 
 
 def check_profile(profile: Profile, kind: ProfileKind) -> None:
     """Raises InvalidRequest (``invalid_profile``) for another engine's, version's or model's."""
     stamp = (profile.engine, profile.version, profile.meta.get("model"))
-    if stamp != (ENGINE, VERSION, kind.model):
+    if stamp != (kind.engine, VERSION, kind.model):
         made_by = " ".join(str(part) for part in stamp)
         raise InvalidRequest(
-            f"The profile was made by {made_by}, not by {ENGINE} {VERSION} {kind.model}.",
+            f"The profile was made by {made_by}, not by {kind.engine} {VERSION} {kind.model}.",
             code="invalid_profile",
         )
 

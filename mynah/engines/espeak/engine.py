@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mynah.audio.waveform import Samples, Waveform
+from mynah.audio.waveform import Waveform
 from mynah.engines.base import EngineInfo, Profile, SpeechBlock, SynthesisSettings, WordEvent
 from mynah.engines.catalog import ESPEAK, resolve_language
 from mynah.engines.espeak import library
@@ -18,11 +18,12 @@ from mynah.engines.espeak.spoken_text import (
     Pronunciation,
     SpokenText,
     check_spans,
-    nothing_to_speak,
     prepare_text,
 )
 from mynah.engines.espeak.word_timer import WordTimer
 from mynah.engines.espeak.world import analyze, resynthesize
+from mynah.engines.plain_text import nothing_to_speak
+from mynah.engines.volume import bend_peaks
 from mynah.errors import InvalidRequest, NotFound
 
 _MIN_STRETCH_S = 1.5  # statistics of less would not be worth much
@@ -143,7 +144,7 @@ def _iter_plain(utterance: library.Utterance, timer: WordTimer) -> Iterator[Spee
 def _iter_scaled(blocks: Iterator[SpeechBlock], volume: float) -> Iterator[SpeechBlock]:
     for block in blocks:
         samples = block.waveform.samples
-        scaled = samples if volume == 1.0 else _bend(samples * np.float32(volume))
+        scaled = samples if volume == 1.0 else bend_peaks(samples * np.float32(volume))
         yield SpeechBlock(Waveform(scaled, library.SAMPLE_RATE), block.words)
 
 
@@ -161,7 +162,7 @@ def _iter_shaped(
         samples = np.zeros(stretch.waveform.frames, np.float32)
         usable = shaped[: samples.size]  # WORLD adds up to a frame
         samples[: usable.size] = usable
-        bent = _bend(samples * np.float32(settings.volume))
+        bent = bend_peaks(samples * np.float32(settings.volume))
         yield SpeechBlock(Waveform(bent, library.SAMPLE_RATE), stretch.words)
 
 
@@ -185,10 +186,3 @@ def _join(blocks: Sequence[SpeechBlock]) -> SpeechBlock:
     samples = np.concatenate([block.waveform.samples for block in blocks])
     words: list[WordEvent] = [word for block in blocks for word in block.words]
     return SpeechBlock(Waveform(samples, library.SAMPLE_RATE), tuple(words))
-
-
-def _bend(samples: Samples) -> Samples:
-    """``samples`` bent below full scale above 0.8 rather than clipped."""
-    excess = np.maximum(np.abs(samples) - np.float32(0.8), 0)
-    bent = np.sign(samples) * (np.float32(0.8) + np.float32(0.2) * np.tanh(excess * 5))
-    return np.where(excess > 0, bent, samples).astype(np.float32)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mynah.contracts.speech import PhonemeSpan
+from mynah.engines.plain_text import is_unspeakable, nothing_to_speak
 from mynah.errors import InvalidRequest, TextTooLong
 
 
@@ -76,15 +76,6 @@ def check_spans(spans: Sequence[PhonemeSpan], text: str) -> None:
         position = span.end
 
 
-def nothing_to_speak() -> InvalidRequest:
-    """The error for a text that gives no sound."""
-    return InvalidRequest(
-        "The text holds nothing that can be spoken.",
-        code="nothing_to_speak",
-        fields={"text": ["Nothing in it can be spoken."]},
-    )
-
-
 def _bounds(text: str) -> tuple[int, int]:
     """Where the text begins and ends without white space and control characters around it."""
     visible = [index for index in range(len(text)) if not _speakable(text, index).isspace()]
@@ -96,7 +87,7 @@ def _bounds(text: str) -> tuple[int, int]:
 def _speakable(text: str, index: int, *, is_protected: bool = False) -> str:
     """A character as eSpeak may have it; protected: ``[[`` does not begin phonemes."""
     character = text[index]
-    if character != "\n" and unicodedata.category(character) in ("Cc", "Cs"):
+    if is_unspeakable(character):
         return " "
     is_doubled = character == "[" and index > 0 and text[index - 1] == "["
     return " " if is_protected and is_doubled else character
