@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mynah.contracts.workers import WorkerReport
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.jobs.claims import LeaseKeeper
+from mynah.jobs.once import OncePerProcess
 from mynah.jobs.runner import StepRunner
 from mynah.messaging.celery_app import CeleryApp, make_app, make_worker_app
 from mynah.messaging.sender import Broker, CelerySender
@@ -63,9 +62,7 @@ def worker_parts(
     settings = load_settings()
     app = make_worker_app(name, settings, describe)
 
-    @lru_cache(maxsize=1)
-    def context() -> WorkerContext:
+    def build() -> WorkerContext:
         return build_worker_context(settings, make_app("sender", settings))
 
-    os.register_at_fork(after_in_child=context.cache_clear)
-    return app, context
+    return app, OncePerProcess(build)

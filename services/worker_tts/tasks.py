@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 
 from mynah.contracts.tasks import BUILD_PROFILE, SYNTHESIZE, StepPayload
+from mynah.jobs.once import OncePerProcess
 from mynah.messaging.consumer import implements, served_queues
 from mynah.messaging.live import LiveWriter
 from mynah.recognition.registry import load_recognizer
@@ -16,9 +17,9 @@ from services.worker_tts.profile_cache import ProfileCache
 from services.worker_tts.synthesis import Speaker, speak_piece
 
 
-@lru_cache(maxsize=1)
+@OncePerProcess
 def speaker() -> Speaker:
-    """This process's engines and profiles; a forked child makes its own on first use."""
+    """This process's engines and profiles, made on first use."""
     worker = context()
     cache = ProfileCache(worker.settings.profile_cache_size, worker.settings.profile_cache_mib)
     recognizer = load_recognizer(worker.settings.recognizer_dir)

@@ -53,9 +53,11 @@ class Workers:
         self.processes[name] = process.start()
         return process
 
-    def start_worker(self, name: str, app: str, queues: str) -> ServiceProcess:
+    def start_worker(
+        self, name: str, app: str, queues: str, pool: str = "prefork", size: int = 1
+    ) -> ServiceProcess:
         process = self.start(
-            name, app, "worker", "-n", f"{name}@%h", "-Q", queues, "-P", "prefork", "-c", "1",
+            name, app, "worker", "-n", f"{name}@%h", "-Q", queues, "-P", pool, "-c", str(size),
             "--disable-prefetch", "--without-mingle", "--without-gossip",
         )  # fmt: skip
         process.wait_until_ready(lambda: "ready." in process.log_tail(), timeout_s=60)

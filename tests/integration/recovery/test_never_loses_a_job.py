@@ -39,6 +39,19 @@ def test_a_job_goes_through_real_workers(workers: Workers, user_id: UUID) -> Non
     assert workers.store.stat(str(job.output_key)).size_bytes == job.output_size_bytes
 
 
+def test_a_pool_of_threads_speaks_too(workers: Workers, user_id: UUID) -> None:
+    workers.processes["speaker"].kill()
+    threads = workers.start_worker(
+        "threads", "services.worker_tts.app", "tts.espeak.batch", pool="threads", size=4
+    )
+    try:
+        for job_id in [workers.speak(user_id, SENTENCE, seed) for seed in range(8)]:
+            workers.wait_completed(job_id, 30)
+    finally:
+        workers.start_speaker("speaker")
+        threads.stop()
+
+
 def test_a_killed_worker_costs_only_its_piece_and_the_job_completes_within_10_s(
     workers: Workers, user_id: UUID
 ) -> None:
