@@ -27,6 +27,7 @@ class EngineInfo:
     supports_streaming: bool
     gives_word_times: bool = False  # its blocks carry WordEvents
     supports_phonemes: bool = False  # it reads SynthesisSettings.phonemes
+    supports_rate: bool = True  # it heeds SynthesisSettings.rate
     is_seeded: bool = False  # another seed gives another reading, so that a new try can help
     requires: tuple[str, ...] = ()  # importable modules that must be there
     # "module:function" that is given the id and returns why the engine cannot speak here, or None:
@@ -34,6 +35,10 @@ class EngineInfo:
     check: str | None = None
     cost_per_1k_characters: float = 0.0  # credits
     characters_per_second: float = 14.0  # of speech at normal rate, for estimates
+
+    def pace(self, rate: float) -> float:
+        """Characters per second of speech at ``rate``, which not every engine heeds."""
+        return self.characters_per_second * (rate if self.supports_rate else 1.0)
 
 
 @dataclass(frozen=True, slots=True)

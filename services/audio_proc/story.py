@@ -67,7 +67,7 @@ def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
         info = engine_info(request.engine)
         job.actual_duration_s = round(audio.duration_s, 3)
         job.actual_cost = round(info.cost_per_1k_characters * job.characters / 1000, 6)
-        pace = info.characters_per_second * request.voice_settings.speed
+        pace = info.pace(request.voice_settings.speed)
         job.quality_score = job_quality(reports, speech.measures, len(request.text), pace)
         job.output_key = key
         job.output_format = audio.format

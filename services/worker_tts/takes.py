@@ -131,7 +131,7 @@ def _watched(
 def _judge(
     engine: SpeechEngine, reading: Reading, take: Take, seed: int, recognizer: Recognizer | None
 ) -> SpokenAttempt:
-    pace = engine.info.characters_per_second * reading.settings.rate
+    pace = engine.info.pace(reading.settings.rate)
     measures = measure_segment(take.waveform, reading.text, pace)
     if recognizer is not None and measures.level_dbfs is not None:
         measures = _listen(recognizer, reading, take, measures)

@@ -59,6 +59,7 @@ def _row(
         supports_cloning=True,
         supports_training=False,
         supports_streaming=True,
+        supports_rate=False,
         is_seeded=True,
         requires=_REQUIRES,
         check="mynah.engines.chatterbox.readiness:check_readiness",

@@ -34,6 +34,9 @@ class ModelSchema(Schema):
     supports_training = fields.Boolean(required=True)
     supports_streaming = fields.Boolean(required=True)
     supports_phonemes = fields.Boolean(required=True)
+    supports_rate = fields.Boolean(
+        required=True, metadata={"description": "whether speed changes how it speaks"}
+    )
     gives_word_times = fields.Boolean(required=True)
     cost_per_1k_characters = fields.Float(required=True)
     language_count = fields.Integer(required=True)

@@ -228,7 +228,7 @@ def _plan_piece(speaker: _Speaker, piece: PlannedPiece, speed: float, lane: Lane
         speech=speech,
         chapter=piece.chapter,
     )
-    spoken_s = len(piece.text) / (info.characters_per_second * speed * piece.rate)
+    spoken_s = len(piece.text) / info.pace(speed * piece.rate)
     weight = spoken_s + piece.pause_after_ms / 1000
     return StepPlan(SYNTHESIZE, SYNTHESIZE.queue_for(info.id, lane), 0, plan, weight)
 

@@ -1,4 +1,7 @@
-"""What every engine of the catalog promises; one that is not installed here is left out."""
+"""What every engine of the catalog promises; one that cannot speak here is left out.
+
+Chatterbox takes part where MYNAH_CHATTERBOX_DIR names real weights: random ones do not speak.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[SpeechEngine]:
 
 @pytest.fixture(scope="module")
 def builtin(engine: SpeechEngine) -> Profile:
-    voice = next(voice for voice in BUILTIN_VOICES if voice.engine == engine.info.id)
-    return engine.builtin_profile(voice.engine_voice, voice.language)
+    """A voice of the engine's own; one without any is given a person, who is eSpeak."""
+    voice = next((voice for voice in BUILTIN_VOICES if voice.engine == engine.info.id), None)
+    if voice is not None:
+        return engine.builtin_profile(voice.engine_voice, voice.language)
+    person = load_engine("espeak")
+    profile = person.builtin_profile("en-us", "en")
+    recording = Waveform(speak(person, LONG + " " + LONG, profile), person.info.sample_rate)
+    return engine.prepare_profile([recording], "en")
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +83,16 @@ def test_speech_is_mono_finite_audible_and_at_the_engines_rate(
     assert 2.0 < samples.size / engine.info.sample_rate < 15.0
 
 
-def test_longer_text_is_longer_speech_and_a_higher_rate_shortens_it(
+def test_longer_text_is_longer_speech(engine: SpeechEngine, builtin: Profile) -> None:
+    assert speak(engine, LONG, builtin).size > 2 * speak(engine, SHORT, builtin).size
+
+
+def test_a_higher_rate_shortens_speech_where_the_engine_can(
     engine: SpeechEngine, builtin: Profile
 ) -> None:
+    if not engine.info.supports_rate:
+        pytest.skip("has one pace")
     long = speak(engine, LONG, builtin).size
-    assert long > 2 * speak(engine, SHORT, builtin).size
     assert speak(engine, LONG, builtin, replace(SETTINGS, rate=2.0)).size < 0.7 * long
 
 

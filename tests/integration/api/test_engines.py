@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mynah.contracts.workers import EngineReport, WorkerReport
-from mynah.engines.registry import Availability
+from mynah.engines.registry import Availability, availability
 from mynah.messaging.presence import Announcer, Presence
 from mynah.settings import Settings
 from services.api.use_cases import engines
@@ -107,3 +107,19 @@ def test_a_report_of_another_release_is_passed_over(
 def test_without_a_broker_the_gateway_looks_for_itself(fresh_database: str, tmp_path: Path) -> None:
     with open_gateway(fresh_database, "redis://127.0.0.1:1/0", tmp_path / "objects") as gateway:
         assert espeak(gateway, gateway.register()) == (False, "not installed: pyworld", 0)
+
+
+def test_engines_that_cannot_speak_are_listed_with_the_reason(
+    api: Gateway, ann: Account, presence: Presence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "availability", availability)
+    answer = api.client.get("/api/tts/models/available", headers=ann.auth).get_json()
+    shown = {item["id"]: item for item in answer["items"]}
+    for engine_id in ("chatterbox", "chatterbox-multilingual", "chatterbox-turbo"):
+        found = availability(engine_id)
+        assert (shown[engine_id]["available"], shown[engine_id]["reason"]) == (
+            found.available,
+            found.reason,
+        )
+        assert found.available or found.reason
+    assert shown["chatterbox-multilingual"]["language_count"] == 23
