@@ -32,6 +32,7 @@ from mynah.errors import (
 )
 from mynah.settings import Settings
 from tests.parts import wait_for
+from tests.unit.engines.chatterbox.library_generate import library_tokens
 from tests.unit.engines.chatterbox.s3gen_parts import VOICED_HZ
 
 RATE = 24_000
@@ -153,6 +154,25 @@ def test_the_joined_stream_is_near_to_the_whole_decoded_at_once(
     whole = english._model.decoder.decode(np.concatenate(heard), profile, SETTINGS.seed).samples
     assert streamed.size == whole.size
     assert float(np.corrcoef(streamed, whole)[0, 1]) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_speech_tokens_are_those_of_the_librarys_generate(
+    speaking: ChatterboxEngine, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, heard = make_profile(speaking), []
+    iter_decoded = engine._iter_decoded
+
+    def listening(stream: Any, decoding: Any) -> Iterator[Waveform]:
+        return iter_decoded((heard.append(tokens) or tokens for tokens in stream), decoding)
+
+    monkeypatch.setattr(engine, "_iter_decoded", listening)
+    speak(speaking, profile)
+    spoken = [token for tokens in heard for token in tokens if token < 6561]
+    assert spoken == library_tokens(
+        MODEL_IDS[speaking.info.id], root, profile, TEXT, SETTINGS.seed, MOST_TOKENS
+    )
+    assert len(spoken) > 5
 
 
 def test_callers_at_the_same_time_each_get_what_they_get_alone(
