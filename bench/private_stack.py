@@ -27,6 +27,7 @@ from mynah.db.connection import connect, make_session_factory
 from mynah.db.ids import new_id
 from mynah.db.models import Job, User, Voice
 from mynah.db.unit_of_work import UnitOfWork
+from mynah.engines.catalog import load_engines
 from mynah.messaging.celery_app import make_app
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
@@ -163,6 +164,7 @@ class PrivateStack:
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mynah-bench\nVersion: 0\n")
         (info / "entry_points.txt").write_text(ENTRY_POINT)
         sys.path.insert(0, str(info.parent))
+        load_engines.cache_clear()  # another benchmark may have read the catalog before
 
     def _run(self, module: str, *arguments: str) -> None:
         command = Command([sys.executable, "-m", module, *arguments], self._variables, folder=ROOT)
