@@ -1,9 +1,11 @@
 """Whose turn it is: the claim of a waiting step, fair among users.
 
-A message says that a step waits; which one is worked on is decided here. The user who was
-served least of late comes first (least attained service, L. Kleinrock, "Queueing Systems" II,
-1976, as foreground-background), so that a short job overtakes long stories of others; among the
-jobs of one user the one that has got least so far.
+A message says that a step waits; which one is worked on is decided here. First comes the user
+for whom what was done of late and what is left of the job are least together: a short job
+overtakes long stories of others from its first piece to its last, and whoever orders many short
+ones has soon been served more than they are worth (shortest remaining processing time, L. Schrage
+1968, and least attained service, L. Kleinrock, "Queueing Systems" II, 1976, in one sum). Among the
+jobs of one user comes the one that has got least so far.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ FADING_S = 120.0
 
 # One statement, so that a claim costs one round trip:
 #  waiting  the users who have steps to claim, by jumping along the index from one to the next
-#  turns    those users, least served first
+#  turns    those users, least served and least left of their next job first
 #  picked   the first step that nobody else is claiming right now
 #  charged  adds its weight to what the user was served
 #  started  moves a pending job, unless somebody holds its row: finishing the step will then
@@ -41,8 +43,15 @@ WITH RECURSIVE hint AS (
     SELECT w.user_id FROM waiting w
     LEFT JOIN served_shares v
         ON v.user_id = w.user_id AND v.queue = (SELECT queue FROM hint)
+    CROSS JOIN LATERAL (
+        SELECT j.work_total - j.work_done AS left_over
+        FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
+        JOIN jobs j ON j.id = s.job_id
+        WHERE s.state = 'ready' AND s.user_id = w.user_id
+        ORDER BY s.ordinal, s.job_id LIMIT 1
+    ) following
     WHERE w.user_id IS NOT NULL
-    ORDER BY coalesce(
+    ORDER BY following.left_over + coalesce(
         v.served * exp(-extract(epoch FROM now() - v.updated_at)::float / :fading_s), 0)
 ), picked AS (
     SELECT first.id FROM turns t CROSS JOIN LATERAL (

@@ -110,3 +110,28 @@ def test_a_claim_waits_for_nobody_who_holds_the_job(database: Database, runner: 
         holder.commit()
     assert job_row(database, job.id).state == JobState.CANCELLED
     assert steps_of(database, job.id)[0].state == StepState.CANCELLED
+
+
+def test_a_short_job_overtakes_stories_that_have_just_begun(
+    database: Database, runner: StepRunner
+) -> None:
+    for _ in range(10):
+        add_job(database, add_user(database.new_uow), pieces=40, window=4)
+    for payload in database.sender.take()[:10]:
+        runner.run(payload, do_nothing)
+    short = add_job(database, add_user(database.new_uow), pieces=6)
+    for payload in database.sender.take()[:6]:
+        runner.run(payload, do_nothing)
+    assert all(step.state == StepState.DONE for step in steps_of(database, short.id)[:6])
+
+
+def test_many_short_jobs_of_one_user_do_not_starve_a_story(
+    database: Database, runner: StepRunner
+) -> None:
+    story = add_job(database, add_user(database.new_uow), pieces=12, window=12)
+    flooder = add_user(database.new_uow)
+    for _ in range(40):
+        add_job(database, flooder, pieces=1)
+    for payload in database.sender.take()[:40]:
+        runner.run(payload, do_nothing)
+    assert job_row(database, story.id).steps_done > 5
