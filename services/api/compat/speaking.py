@@ -23,7 +23,7 @@ from mynah.errors import EngineFailed, MynahError, SpeechTimeout, Unavailable
 from services.api.bootstrap import Container
 from services.api.compat.formats import VendorFormat
 from services.api.downloads import send_object
-from services.api.live.answers import answer_stream, listener_connection
+from services.api.live.answers import answer_stream
 from services.api.live.connection import StreamCut
 from services.api.live.waiting import wait_until_ended
 from services.api.use_cases import speech
@@ -182,16 +182,7 @@ def _source_of(container: Container, job: Job, spoken: Spoken) -> StorySource:
         wanted.bitrate_kbps,
         SpeechTags(language=wanted.language),
     )
-    return StorySource(
-        new_uow=container.new_uow,
-        store=container.store,
-        watcher=container.watcher,
-        connection=listener_connection(container),
-        job_id=job.id,
-        pieces_total=pieces_total,
-        form=form,
-        loudness_lufs=wanted.loudness_lufs or container.settings.loudness_lufs,
-    )
+    return StorySource.of_job(container, job, form, pieces_total)
 
 
 def _named(response: Response, job: Job) -> Response:

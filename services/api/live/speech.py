@@ -31,6 +31,8 @@ from mynah.db.repositories.steps import SpokenPiece
 from mynah.db.unit_of_work import UnitOfWorkFactory
 from mynah.errors import MynahError, NotFound, Unavailable
 from mynah.storage.base import ObjectStore
+from services.api.bootstrap import Container
+from services.api.live.answers import listener_connection
 from services.api.live.connection import Connection, StreamCut
 from services.api.live.forms import StreamForm
 from services.api.live.watching import JobWatcher
@@ -54,6 +56,23 @@ class StorySource:
     pieces_total: int
     form: StreamForm
     loudness_lufs: float
+
+    @classmethod
+    def of_job(
+        cls, container: Container, job: Job, form: StreamForm, pieces_total: int
+    ) -> StorySource:
+        """The source of a job's story for the listener of this request."""
+        loudness_lufs = SpeechRequest.model_validate(job.request).loudness_lufs
+        return cls(
+            new_uow=container.new_uow,
+            store=container.store,
+            watcher=container.watcher,
+            connection=listener_connection(container),
+            job_id=job.id,
+            pieces_total=pieces_total,
+            form=form,
+            loudness_lufs=loudness_lufs or container.settings.loudness_lufs,
+        )
 
     def stream(self, *, is_finished: bool) -> Iterator[bytes]:
         """The encoded story, from the finished file or as it comes.

@@ -130,16 +130,7 @@ def _listen(job: Job, query: dict[str, Any], pieces_total: int, *, is_finished: 
         query["bitrate_kbps"] or wanted.bitrate_kbps,
         SpeechTags(title=wanted.title or "", language=wanted.language),
     )
-    source = StorySource(
-        new_uow=container.new_uow,
-        store=container.store,
-        watcher=container.watcher,
-        connection=listener_connection(container),
-        job_id=job.id,
-        pieces_total=pieces_total,
-        form=form,
-        loudness_lufs=wanted.loudness_lufs or container.settings.loudness_lufs,
-    )
+    source = StorySource.of_job(container, job, form, pieces_total)
     body = source.stream(is_finished=is_finished)
     response = answer_stream(container, job.id, body, STREAM_CONTENT_TYPES[form.format])
     name = f"{speech.output_filename(job).rpartition('.')[0]}.{form.format}"
