@@ -9,9 +9,6 @@ import httpx
 import pytest
 
 from deploy.local.ports import HOST, find_spare_port
-from mynah.contracts.states import OPEN_JOB_STATES
-from mynah.db.models import Job
-from mynah.jobs.transitions import cancel_job
 from tests.integration.api.gateway import Account
 from tests.integration.voices.studio import Studio, open_studio
 from tests.parts import RedisPart, ServiceProcess
@@ -37,15 +34,9 @@ def building(
 
 @pytest.fixture
 def studio(building: Studio) -> Iterator[Studio]:
-    """The studio for an account that has nothing yet.
-
-    What it leaves open is cancelled: workers would do it in the next test, being fair.
-    """
-    yield building.with_new_account()
-    with building.worker.new_uow() as uow:
-        for job in uow.session.query(Job).filter(Job.state.in_(OPEN_JOB_STATES)):
-            cancel_job(uow, job)
-        uow.commit()
+    """The studio for an account that has nothing yet."""
+    with building.for_one_test() as own:
+        yield own
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,9 @@ def building(
 
 @pytest.fixture
 def studio(building: Studio) -> Iterator[Studio]:
-    """The studio for an account that has nothing yet; it leaves no work to the next test."""
-    own = building.with_new_account()
-    yield own
-    with own.worker.new_uow() as uow:
-        for payload in own.ready_steps():
-            uow.steps.cancel_all(payload.job_id)
-        uow.commit()
+    """The studio for an account that has nothing yet."""
+    with building.for_one_test() as own:
+        yield own
 
 
 def speak(studio: Studio, **body: Any) -> dict[str, Any]:

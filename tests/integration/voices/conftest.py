@@ -59,6 +59,7 @@ def building(
 
 
 @pytest.fixture
-def studio(building: Studio) -> Studio:
+def studio(building: Studio) -> Iterator[Studio]:
     """The studio for an account that has nothing yet."""
-    return building.with_new_account()
+    with building.for_one_test() as own:
+        yield own

@@ -18,7 +18,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from mynah.audio.waveform import Waveform
-from mynah.contracts.states import StepState
+from mynah.contracts.states import OPEN_JOB_STATES, StepState
 from mynah.contracts.tasks import (
     ANALYZE_SAMPLE,
     ASSEMBLE,
@@ -39,6 +39,7 @@ from mynah.engines.base import SynthesisSettings
 from mynah.engines.espeak.engine import EspeakEngine
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner, StepWork
+from mynah.jobs.transitions import cancel_job
 from mynah.jobs.worker import WorkerContext
 from services.api.bootstrap import Container
 from services.audio_proc.audio_items import process_item
@@ -175,6 +176,24 @@ class Studio:
     def with_new_account(self) -> Studio:
         """The same studio for somebody else."""
         return replace(self, account=self.gateway.register())
+
+    @contextmanager
+    def for_one_test(self) -> Iterator[Studio]:
+        """The same studio for an account that has nothing yet.
+
+        What the test leaves undone is cancelled: workers would do it in the next test, being fair.
+        """
+        yield self.with_new_account()
+        with self.worker.new_uow() as uow:
+            for job in uow.session.scalars(select(Job).where(Job.state.in_(OPEN_JOB_STATES))):
+                cancel_job(uow, job)
+            # A test may also have ended a job by hand, which leaves its steps.
+            ended = (StepState.DONE, StepState.CANCELLED)
+            for job_id in uow.session.scalars(
+                select(Step.job_id).where(Step.state.not_in(ended)).distinct()
+            ):
+                uow.steps.cancel_all(job_id)
+            uow.commit()
 
 
 def multipart(fields: Mapping[str, Any]) -> dict[str, Any]:
