@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest
 
 from mynah.errors import InvalidRequest, PayloadTooLarge
 from services.api.bootstrap import current_container
-from services.api.texts import is_unstorable
+from services.api.texts import check_storable, is_unstorable
 
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_JSON_DEPTH = 32
@@ -68,21 +68,20 @@ def _check_json() -> None:
         document = json.loads(text) if text else None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
-    _check_document(document, 0)
+    _check_depth(document, 0)
+    if request.path == _BATCH_PATH and isinstance(document, dict):
+        document = {**document, "items": None}  # they are judged one by one, by their schema
+    check_storable(document)
 
 
-def _check_document(document: Any, depth: int) -> None:
+def _check_depth(document: Any, depth: int) -> None:
     if depth > MAX_JSON_DEPTH:
         raise InvalidRequest("The body is nested too deeply.", code="nested_too_deeply")
-    if isinstance(document, str) and is_unstorable(document):
-        raise InvalidRequest("A text holds NUL or lone surrogates.", code="invalid_text")
     if isinstance(document, dict):
-        for key, value in document.items():
-            _check_document(key, depth + 1)
-            _check_document(value, depth + 1)
-    elif isinstance(document, list):
+        document = list(document.values())
+    if isinstance(document, list):
         for value in document:
-            _check_document(value, depth + 1)
+            _check_depth(value, depth + 1)
 
 
 def _decode(raw: bytes, where: str) -> str:

@@ -13,8 +13,15 @@ from mynah.db.models import Job
 from mynah.db.repositories.batches import ChildSums
 from mynah.errors import InvalidRequest
 from mynah.jobs.progress import estimate_eta_s
-from services.api.schemas.common import PageQuerySchema, RequestSchema, page_schema, text_field
+from services.api.schemas.common import (
+    PageQuerySchema,
+    RequestSchema,
+    flatten_messages,
+    page_schema,
+    text_field,
+)
 from services.api.schemas.speech import GenerateSchema
+from services.api.texts import check_storable
 from services.api.use_cases.batches import BatchItem, BatchOrder, ShownItem
 
 MAX_ITEMS = 1000
@@ -215,9 +222,13 @@ def _read_item(defaults: dict[str, Any], item: dict[str, Any]) -> BatchItem:
     custom_id: str | None = None
     try:
         custom_id = _custom_id_field.deserialize(own.pop("custom_id", None))
+        check_storable(own)  # before the schema, whose messages name unknown keys
         order = _order_schema.load(_merged(defaults, own))
+    except InvalidRequest as error:
+        return BatchItem(error, custom_id)
     except ValidationError as error:
-        reasons = _flat(error.messages)
+        where = "" if isinstance(error.messages, dict) else "custom_id"
+        reasons = flatten_messages(error.messages, where)
         return BatchItem(InvalidRequest("The item is not valid.", fields=reasons), custom_id)
     return BatchItem(order, custom_id)
 
@@ -232,13 +243,3 @@ def _merged(defaults: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
     if isinstance(common, dict) and isinstance(own, dict):
         merged[_SETTINGS] = {**common, **own}
     return merged
-
-
-def _flat(messages: Any, name: str = "") -> dict[str, list[str]]:
-    """marshmallow's messages by the dotted name of their field."""
-    if not isinstance(messages, dict):
-        return {name or "item": [str(message) for message in messages]}
-    found: dict[str, list[str]] = {}
-    for key, value in messages.items():
-        found.update(_flat(value, f"{name}.{key}" if name else str(key)))
-    return found

@@ -142,6 +142,29 @@ def test_items_that_cannot_be_spoken_are_rejected_one_by_one(studio: Studio) -> 
     assert characters_of(studio) == len("Good.") + len("Good too.")
 
 
+@pytest.mark.parametrize("bad", ["a\x00b", "a\ud800b", "\udfff"])
+def test_an_item_that_cannot_be_stored_is_rejected_alone(studio: Studio, bad: str) -> None:
+    batch = ordered(
+        studio,
+        {"text": "Good.", "custom_id": "a"},
+        {"text": bad, "custom_id": "b"},
+        {"text": "Hello.", "custom_id": bad},
+        {"text": "Hello.", "voice_settings": {bad: 1}, bad: 1},
+        {"script": [{"text": "Hello.", "voice_id": bad}], "title": "c"},
+        {"text": "Good too."},
+    )
+    codes = [item["error_code"] for item in batch["items"]]
+    unstorable = "invalid_text"
+    assert codes == [None, unstorable, "invalid_request", unstorable, unstorable, None]
+    assert "custom_id: Holds NUL" in batch["items"][2]["error_message"]
+    assert [item["custom_id"] for item in batch["items"]] == ["a", "b", None, None, None, None]
+    for body in ({"title": bad}, {"defaults": {**DEFAULTS, "title": bad}}, {bad: 1}):
+        error = error_of(send(studio, {"text": "Good."}, **body), 422)
+        assert error["error_code"] == "invalid_text"
+    error = error_of(send(studio, {"text": bad}, {"text": bad}), 422)
+    assert error["error_code"] == "no_valid_item"
+
+
 def test_the_items_of_a_batch_share_the_reading_of_their_dictionary(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
