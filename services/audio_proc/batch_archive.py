@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import IO
+from typing import BinaryIO
 
+from mynah.audio.spool import open_spool, size_of
 from mynah.contracts.batches import BatchRequest
 from mynah.contracts.object_keys import batch_archive
 from mynah.contracts.states import JobState
@@ -29,11 +29,11 @@ from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
 from mynah.storage.base import ObjectStore
+from mynah.storage.packing import add_entry, open_zip
 
 CONTENT_TYPE = "application/zip"
 EXPIRED, REJECTED = "expired", "rejected"
 LONGEST_NAME = 80
-_NEEDS_ZIP64 = 2**31
 _UNSAFE = frozenset('/\\:*?"<>|')
 
 
@@ -61,11 +61,10 @@ def pack_batch(worker: WorkerContext, claim: Claim) -> Commit:
     with worker.new_uow() as uow:
         children = uow.batches.children(claim.job.id)
     key = batch_archive(claim.job.id, request.origin)
-    with tempfile.TemporaryFile() as file:
+    with open_spool() as file:
         archive = _Archive(worker.store, claim, request, file)
         items = archive.write(children)
-        size_bytes = file.tell()
-        file.seek(0)
+        size_bytes = size_of(file)
         worker.store.put_file(key, file, size_bytes, CONTENT_TYPE)
 
     def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
@@ -95,13 +94,13 @@ class _Archive:
     store: ObjectStore
     claim: Claim
     request: BatchRequest
-    file: IO[bytes]
+    file: BinaryIO
 
     def write(self, children: Sequence[BatchChild]) -> list[ManifestItem]:
         """Write all entries; returns what the manifest says."""
         by_position = {child.position: child for child in children}
         now = utc_now()
-        with zipfile.ZipFile(self.file, "w", zipfile.ZIP_STORED) as archive:
+        with open_zip(self.file) as archive:
             items = self._rejected_items()
             for position, custom_id in enumerate(self.request.custom_ids):
                 if position not in items:
@@ -113,7 +112,7 @@ class _Archive:
                 ("manifest.json", self._manifest(ordered, now)),
                 ("manifest.csv", _table(ordered)),
             ):
-                archive.writestr(_entry(name, now), text)
+                add_entry(archive, name, [text.encode()])
         return ordered
 
     def _rejected_items(self) -> dict[int, ManifestItem]:
@@ -171,10 +170,7 @@ class _Archive:
             chunks = self.store.iter_range(child.output_key, 0, size_bytes)
         except NotFound:
             return False
-        entry = _entry(name, utc_now())
-        with archive.open(entry, "w", force_zip64=size_bytes >= _NEEDS_ZIP64) as target:
-            for chunk in chunks:
-                target.write(chunk)
+        add_entry(archive, name, chunks)
         return True
 
     def _manifest(self, items: Sequence[ManifestItem], now: datetime) -> str:
@@ -188,10 +184,6 @@ class _Archive:
             "items": [asdict(item) for item in items],
         }
         return json.dumps(document, indent=1, ensure_ascii=False)
-
-
-def _entry(name: str, moment: datetime) -> zipfile.ZipInfo:
-    return zipfile.ZipInfo(name, moment.timetuple()[:6])
 
 
 def _table(items: Sequence[ManifestItem]) -> str:

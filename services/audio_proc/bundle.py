@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import zipfile
-from collections.abc import Iterable
-from typing import Any, BinaryIO, cast
+from typing import Any
 
+from mynah.audio.spool import open_spool, size_of
 from mynah.contracts.audio import AudioFile, AudioRequest, AudioResult
 from mynah.contracts.object_keys import audio_output
 from mynah.db.models import Job
@@ -15,11 +13,10 @@ from mynah.db.unit_of_work import UnitOfWork
 from mynah.jobs.claims import Claim
 from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
+from mynah.storage.packing import add_entry, open_zip
 
 BUNDLE_NAME = "all.zip"
 _CONTENT_TYPE = "application/zip"
-_MEMORY_BYTES = 8 * 1024 * 1024  # a larger zip is made on the disk
-_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def bundle_job(worker: WorkerContext, claim: Claim) -> Commit:
@@ -44,27 +41,19 @@ def _store_bundle(
 ) -> AudioFile:
     job = claim.job
     key = audio_output(job.user_id, job.id, claim.token, BUNDLE_NAME)
-    with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            _add(archive, "manifest.json", [_manifest(request, result)])
+    with open_spool() as file:
+        with open_zip(file) as archive:
+            add_entry(archive, "manifest.json", [_manifest(request, result)])
             for item in result.items.values():
                 for made in item.files:
                     claim.ensure_held()
                     chunks = worker.store.iter_range(made.object_key, 0, made.size_bytes)
-                    _add(archive, made.name, chunks)
-        size_bytes = file.tell()
-        file.seek(0)
-        worker.store.put_file(key, cast(BinaryIO, file), size_bytes, _CONTENT_TYPE)
+                    add_entry(archive, made.name, chunks)
+        size_bytes = size_of(file)
+        worker.store.put_file(key, file, size_bytes, _CONTENT_TYPE)
     return AudioFile(
         name=BUNDLE_NAME, object_key=key, content_type=_CONTENT_TYPE, size_bytes=size_bytes
     )
-
-
-def _add(archive: zipfile.ZipFile, name: str, chunks: Iterable[bytes]) -> None:
-    entry = zipfile.ZipInfo(name, _FIXED_TIME)
-    with archive.open(entry, "w", force_zip64=True) as target:
-        for chunk in chunks:
-            target.write(chunk)
 
 
 def _manifest(request: AudioRequest, result: AudioResult) -> bytes:

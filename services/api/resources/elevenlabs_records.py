@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from flask import Blueprint, Response
 
+from mynah.audio.spool import open_spool
 from mynah.contracts.speech import OutputFormat
 from mynah.db.clock import utc_now
 from mynah.db.models import Job, User, Voice
@@ -20,6 +19,7 @@ from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import NotAuthenticated, NotFound
 from mynah.jobs.outputs import remove_output
+from mynah.storage.packing import add_entry, open_zip
 from services.api.auth.caller import current_caller, requires
 from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_json, read_query
@@ -181,22 +181,20 @@ def _item(uow: UnitOfWork, item_id: str) -> tuple[Job, Voice | None]:
     return found
 
 
-def _zipped(jobs: list[Job]) -> IO[bytes]:
-    """The jobs' files in a zip on disk; audio does not shrink, so it is stored as it is."""
+def _zipped(jobs: list[Job]) -> BinaryIO:
+    """The jobs' files in a zip; it is closed with the response."""
     store = current_container().store
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the response
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    file = open_spool()
+    with open_zip(file) as archive:
         for job in jobs:
             key = finished_output(job)
             name = f"{job.id}.{OutputFormat(str(job.output_format))}"
-            with archive.open(name, "w", force_zip64=True) as entry:
-                for chunk in store.iter_range(key, 0, store.stat(key).size_bytes):
-                    entry.write(chunk)
+            add_entry(archive, name, store.iter_range(key, 0, store.stat(key).size_bytes))
     file.seek(0)
     return file
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK_BYTES):
         yield chunk
 

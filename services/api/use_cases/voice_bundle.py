@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, BinaryIO, Literal, cast
+from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 import mynah
 from mynah.audio.mp3_format import iter_frames
+from mynah.audio.spool import open_spool
 from mynah.contracts.states import VoiceState
 from mynah.db.models import Voice
 from mynah.engines.untrusted_zip import damaged_archive, open_untrusted_zip, read_entry
 from mynah.errors import Conflict, InvalidRequest
 from mynah.settings import MiB
 from mynah.storage.base import ObjectStore
+from mynah.storage.packing import add_entry, open_zip
 from services.api.texts import is_unstorable
 
 FORMAT = "mynah-voice"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-MEMORY_BYTES = MiB  # a bundle that is larger goes through a temporary file
 
 MAX_MANIFEST_BYTES = MiB
 MAX_ARRAY_FILE_BYTES = 64 * MiB
@@ -124,31 +125,34 @@ def write_bundle(store: ObjectStore, voice: Voice) -> BinaryIO:
     """
     if voice.state != VoiceState.READY:
         raise Conflict(f"The voice is {voice.state}, not ready.", code="voice_not_ready")
-    spool = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    spool = open_spool()
     try:
-        # What is in it does not shrink, or hardly; an archive without packing cannot be a bomb.
-        with zipfile.ZipFile(spool, "w", zipfile.ZIP_STORED) as archive:
+        with open_zip(spool) as archive:
             files = {
                 role: _pack(store, archive, str(voice.objects[role]), place.path)
                 for role, place in ROLES.items()
                 if role in voice.objects
             }
             manifest = _describe(voice, files).model_dump(mode="json")
-            archive.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
+            text = json.dumps(manifest, indent=2, ensure_ascii=False)
+            add_entry(archive, MANIFEST, [text.encode()])
         spool.seek(0)
     except BaseException:
         spool.close()
         raise
-    return cast(BinaryIO, spool)
+    return spool
 
 
 def _pack(store: ObjectStore, archive: zipfile.ZipFile, key: str, path: str) -> BundledFile:
     digest = hashlib.sha256()
     size_bytes = store.stat(key).size_bytes
-    with archive.open(path, "w", force_zip64=True) as entry:
+
+    def digested() -> Iterator[bytes]:
         for chunk in store.iter_range(key, 0, size_bytes):
             digest.update(chunk)
-            entry.write(chunk)
+            yield chunk
+
+    add_entry(archive, path, digested())
     return BundledFile(path=path, size_bytes=size_bytes, sha256=digest.hexdigest())
 
 
