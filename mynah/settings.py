@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     max_decoded_bytes: int = Field(1024 * MiB, ge=1)
     max_samples_per_voice: int = Field(50, ge=1)
     max_audio_files: int = Field(100, ge=1, description="files of one request to the audio service")
-    max_bundle_bytes: int = Field(2048 * MiB, ge=1, description="of a batch's zip")
+    max_bundle_bytes: int = Field(2048 * MiB, ge=1, description="of an audio job's zip")
 
     # Speech
     default_engine: str = "espeak"
@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     sync_timeout_s: float = Field(60.0, gt=0)
     max_batch_characters: int = Field(1_000_000, ge=1, description="of all items together")
     max_batch_bytes: int = Field(16 * MiB, ge=1, description="of the request")
+    max_archive_bytes: int = Field(4096 * MiB, ge=1, description="of the zip of many speech jobs")
     release_window: int = Field(32, ge=1, description="pieces of one job in the queue at a time")
     loudness_lufs: float = Field(-18.0, ge=-40, le=-8)
     speech_attempts: int = Field(

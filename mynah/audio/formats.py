@@ -14,6 +14,8 @@ MAX_CHANNELS = 2
 COMMON_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 TELEPHONE_RATES = (8000,)
+_LEAST_VBR_KBPS = 32
+_BYTES_PER_SAMPLE = {OutputFormat.FLAC: 0.8, OutputFormat.ULAW: 1, OutputFormat.ALAW: 1}
 
 Bitrates = Callable[[int, int], Sequence[int]]
 
@@ -200,6 +202,15 @@ class OutputLayout:
         elif self.bitrate_kbps is not None:
             parts.append(f"{self.bitrate_kbps}k")
         return "-".join(parts)
+
+    @property
+    def bytes_per_s(self) -> int:
+        """About what a second of speech takes; where its sound decides, rather too little."""
+        if self.bitrate_kbps is not None:
+            return self.bitrate_kbps * 125
+        if self.vbr_quality is not None:
+            return _LEAST_VBR_KBPS * 125
+        return round(_BYTES_PER_SAMPLE.get(self.format, 2) * self.sample_rate * self.channels)
 
     def as_wav(self) -> OutputLayout:
         """The WAV file that takes this one's place when its encoder fails."""

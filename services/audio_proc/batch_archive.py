@@ -1,7 +1,8 @@
 """audio.pack_batch: the speech of a batch's items becomes one zip with a manifest.
 
 The zip is written to a temporary file and the outputs go through it in chunks, so that memory
-does not grow with the batch.
+does not grow with the batch. Its size is bounded: an item for which there is no room is left
+out, with the reason in the manifest.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from mynah.storage.packing import add_entry, open_zip
 
 CONTENT_TYPE = "application/zip"
 EXPIRED, REJECTED = "expired", "rejected"
+ARCHIVE_FULL = "archive_full"
 LONGEST_NAME = 80
 _UNSAFE = frozenset('/\\:*?"<>|')
 
@@ -62,7 +64,7 @@ def pack_batch(worker: WorkerContext, claim: Claim) -> Commit:
         children = uow.batches.children(claim.job.id)
     key = batch_archive(claim.job.id, request.origin)
     with open_spool() as file:
-        archive = _Archive(worker.store, claim, request, file)
+        archive = _Archive(worker.store, claim, request, file, worker.settings.max_archive_bytes)
         items = archive.write(children)
         size_bytes = size_of(file)
         worker.store.put_file(key, file, size_bytes, CONTENT_TYPE)
@@ -73,7 +75,10 @@ def pack_batch(worker: WorkerContext, claim: Claim) -> Commit:
         job.output_format = "zip"
         job.output_size_bytes = size_bytes
         job.expires_at = utc_now() + timedelta(hours=worker.settings.output_retention_h)
-        job.result = {"items": dict(Counter(item.status for item in items))}
+        job.result = {
+            "items": dict(Counter(item.status for item in items)),
+            "left_out": sum(item.error_code == ARCHIVE_FULL for item in items),
+        }
 
     return commit
 
@@ -95,6 +100,7 @@ class _Archive:
     claim: Claim
     request: BatchRequest
     file: BinaryIO
+    max_bytes: int
 
     def write(self, children: Sequence[BatchChild]) -> list[ManifestItem]:
         """Write all entries; returns what the manifest says."""
@@ -149,6 +155,9 @@ class _Archive:
         )
         if child.state != JobState.COMPLETED:
             return item
+        if self.file.tell() + (child.output_size_bytes or 0) > self.max_bytes:
+            message = "The archive had no room for this item; download it by its job_id."
+            return replace(item, error_code=ARCHIVE_FULL, error_message=message)
         shown = child.title or custom_id or str(child.job_id)
         name = entry_name(position, shown, child.output_format)
         if not self._copy(archive, name, child):

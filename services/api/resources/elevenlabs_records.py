@@ -17,7 +17,7 @@ from mynah.db.models import Job, User, Voice
 from mynah.db.repositories.history import Wanted
 from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
-from mynah.errors import NotAuthenticated, NotFound
+from mynah.errors import InvalidRequest, NotAuthenticated, NotFound
 from mynah.jobs.outputs import remove_output
 from mynah.storage.packing import add_entry, open_zip
 from services.api.auth.caller import current_caller, requires
@@ -102,6 +102,10 @@ def download_items() -> Response:
         jobs = [_item(uow, str(item_id))[0] for item_id in ids]
     if len(jobs) == 1:
         return send_object(container.store, finished_output(jobs[0]), output_filename(jobs[0]))
+    limit = container.settings.max_archive_bytes
+    if sum(job.output_size_bytes or 0 for job in jobs) > limit:
+        message = f"These items have more than {limit} bytes together; ask for fewer."
+        raise InvalidRequest(message, code="archive_too_large")
     file = _zipped(jobs)
     response = Response(_chunks(file), content_type="application/zip")
     response.call_on_close(file.close)

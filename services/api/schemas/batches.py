@@ -129,6 +129,10 @@ class BatchSummarySchema(Schema):
     eta_s = fields.Float(required=True, allow_none=True)
     download_url = fields.String(required=True, allow_none=True)
     output_size_bytes = fields.Integer(required=True, allow_none=True)
+    left_out = fields.Integer(
+        required=True,
+        metadata={"description": "finished items for which the archive had no room"},
+    )
     created_at = fields.DateTime(required=True)
     started_at = fields.DateTime(required=True, allow_none=True)
     completed_at = fields.DateTime(required=True, allow_none=True)
@@ -169,6 +173,7 @@ def show_summary(batch: Job, sums: ChildSums) -> dict[str, Any]:
         "eta_s": None if has_ended else eta_s,
         "download_url": f"/api/tts/batch/{batch.id}/download" if batch.output_key else None,
         "output_size_bytes": batch.output_size_bytes,
+        "left_out": (batch.result or {}).get("left_out", 0),
         "created_at": batch.created_at,
         "started_at": sums.started_at,
         "completed_at": batch.ended_at,

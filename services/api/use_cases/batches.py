@@ -27,6 +27,9 @@ from services.api.use_cases.speech_order import SpeechOrder
 
 #: Items that one transaction cancels: their workers wait for its locks.
 CANCELLED_AT_ONCE = 50
+#: How far beyond the limit an archive must be by estimate for its batch to be refused. One that
+#: turns out a little too large is made, without the items for which it has no room.
+ESTIMATE_MARGIN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def order_batch(
     """Make a batch and a speech job for each of its items. The caller commits all or nothing.
 
     Items that cannot be spoken are noted with their error. Raises InvalidRequest when that are
-    all, TextTooLong for all texts together, QuotaExceeded for the whole.
+    all or when the archive would be far too large, TextTooLong for all texts together,
+    QuotaExceeded for the whole.
     """
     _check_characters(order, settings.max_batch_characters)
     speeches: list[PreparedSpeech] = []
@@ -80,6 +84,7 @@ def order_batch(
             speeches.append(speech)
     if not speeches:
         raise _nothing_to_speak(rejected)
+    _check_archive(speeches, settings.max_archive_bytes)
     batch = Job(
         id=batch_id,
         user_id=requester.user_id,
@@ -164,6 +169,16 @@ def _check_characters(order: BatchOrder, limit: int) -> None:
         raise TextTooLong(
             f"The texts have {characters} characters together; {limit} are allowed.",
             code="batch_too_long",
+        )
+
+
+def _check_archive(speeches: Sequence[PreparedSpeech], limit: int) -> None:
+    estimated_bytes = sum(speech.estimated_bytes for speech in speeches)
+    if estimated_bytes > limit * ESTIMATE_MARGIN:
+        raise InvalidRequest(
+            f"The archive would have about {estimated_bytes} bytes; {limit} are allowed. Ask for "
+            "a smaller format, or for several batches.",
+            code="archive_too_large",
         )
 
 

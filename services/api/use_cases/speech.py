@@ -18,6 +18,7 @@ from mynah.db.ids import new_id
 from mynah.db.models import Job
 from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
+from mynah.engines.catalog import engine_info
 from mynah.errors import Conflict, Gone, InvalidRequest, NotFound, QuotaExceeded
 from mynah.jobs.submission import StepPlan, submit_jobs
 from mynah.jobs.transitions import cancel_job
@@ -40,10 +41,11 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class PreparedSpeech:
-    """A speech job to be and its steps."""
+    """A speech job to be, its steps, and about how large its output will be."""
 
     job: Job
     steps: Sequence[StepPlan]
+    estimated_bytes: int
 
 
 def order_speech(
@@ -97,7 +99,9 @@ def prepare_speech(
     steps = [step for step in plan.steps if is_kept or step.piece is not None]
     if not steps:
         raise InvalidRequest("There is nothing to speak in this text.", code="nothing_to_speak")
-    return PreparedSpeech(job, steps)
+    sample_rate = engine_info(request.engine).sample_rate
+    layout = OutputSpec.of_request(request).resolve(sample_rate, request.channels)
+    return PreparedSpeech(job, steps, round(plan.estimate.duration_s * layout.bytes_per_s))
 
 
 def place_speech(

@@ -1,90 +1,31 @@
-"""Batches: many texts in one request, one archive of what became of them."""
+"""Batches: many texts in one request."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import threading
-import zipfile
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from mynah.audio.finished import check_output
-from mynah.audio.formats import OutputSpec
-from mynah.contracts.states import JobState, StepState
-from mynah.db.clock import utc_now
-from mynah.db.models import Job, Step
-from mynah.db.repositories.usage import period_of
-from mynah.errors import EngineFailed
-from mynah.jobs.transitions import fail_job
+from mynah.contracts.states import StepState
+from mynah.db.models import Step
 from mynah.text.pronunciation import parse_rules
 from services.api.use_cases import speech_planning
 from services.api.use_cases.batches import cancel_batch
 from tests.integration.api.gateway import ADA, NOBODY, error_of
+from tests.integration.live.batches import (
+    DEFAULTS,
+    STEPS_OF_AN_ITEM,
+    characters_of,
+    count_jobs,
+    ordered,
+    send,
+    shown,
+    texts,
+)
 from tests.integration.live.listening import finish
 from tests.integration.voices.studio import Studio, json_of
-
-DEFAULTS = {"voice_id": str(ADA)}
-STEPS_OF_AN_ITEM = 2
-
-
-def send(studio: Studio, *items: Any, **body: Any) -> Any:
-    document = {"defaults": DEFAULTS, "items": list(items), **body}
-    return studio.post("/api/tts/batch", json=document)
-
-
-def ordered(studio: Studio, *items: Any, **body: Any) -> dict[str, Any]:
-    response = send(studio, *items, **body)
-    assert response.status_code == 202, response.get_data(as_text=True)
-    return json_of(response)
-
-
-def texts(count: int) -> list[dict[str, Any]]:
-    return [{"text": f"Number {number}."} for number in range(count)]
-
-
-def shown(studio: Studio, batch: dict[str, Any], query: str = "") -> dict[str, Any]:
-    response = studio.get(f"/api/tts/batch/{batch['batch_id']}{query}")
-    assert response.status_code == 200, response.get_data(as_text=True)
-    return json_of(response)
-
-
-def archive_of(studio: Studio, batch: dict[str, Any]) -> zipfile.ZipFile:
-    with studio.get(f"/api/tts/batch/{batch['batch_id']}/download") as response:
-        assert response.status_code == 200, response.get_data(as_text=True)
-        assert response.mimetype == "application/zip"
-        return zipfile.ZipFile(io.BytesIO(response.get_data()))
-
-
-def manifest_of(archive: zipfile.ZipFile) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))
-    return manifest
-
-
-def characters_of(studio: Studio) -> int:
-    with studio.worker.new_uow() as uow:
-        usage = uow.usage.get(studio.account.id, period_of(utc_now()))
-    return usage.characters if usage else 0
-
-
-def count_jobs(studio: Studio) -> int:
-    with studio.worker.new_uow() as uow:
-        return uow.session.query(Job).filter_by(user_id=studio.account.id).count()
-
-
-def cancel_item(studio: Studio, item: dict[str, Any]) -> None:
-    assert studio.post(f"/api/tts/job/{item['job_id']}/cancel").status_code == 200
-
-
-def fail_item(studio: Studio, item: dict[str, Any]) -> None:
-    with studio.worker.new_uow() as uow:
-        job = uow.jobs.locked(UUID(item["job_id"]))
-        assert job is not None
-        fail_job(uow, job, EngineFailed("The engine choked."))
-        uow.commit()
 
 
 def test_a_batch_is_accepted_as_jobs_with_common_defaults(studio: Studio) -> None:
@@ -228,47 +169,6 @@ def test_the_quota_is_checked_for_the_whole(studio: Studio) -> None:
     ordered(studio, *texts(2))
 
 
-def test_a_finished_batch_is_one_archive_with_a_manifest(studio: Studio) -> None:
-    batch = ordered(
-        studio,
-        {"text": "First.", "custom_id": "a", "title": "../One: a/b"},
-        {"text": ""},
-        {"text": "Second.", "custom_id": "b", "output_format": "wav"},
-        {"text": "Third."},
-        {"text": "Fourth."},
-        title="Tales",
-    )
-    fail_item(studio, batch["items"][3])
-    cancel_item(studio, batch["items"][4])
-    assert shown(studio, batch)["download_url"] is None
-    error_of(studio.get(f"/api/tts/batch/{batch['batch_id']}/download"), 409)
-    finish(studio)
-    done = shown(studio, batch)
-    assert (done["status"], done["progress"], done["eta_s"]) == ("completed", 1, None)
-    assert done["counts"] == {
-        "pending": 0, "processing": 0, "completed": 2, "failed": 1, "cancelled": 1, "rejected": 1,
-    }  # fmt: skip
-    assert done["expires_at"]
-    with archive_of(studio, batch) as archive:
-        assert archive.testzip() is None
-        assert [info.compress_type for info in archive.infolist()] == [zipfile.ZIP_STORED] * 4
-        names = archive.namelist()
-        assert names[:2] == ["0001-_One_ a_b.mp3", "0003-b.wav"]
-        manifest = manifest_of(archive)
-        table = list(csv.DictReader(io.StringIO(archive.read("manifest.csv").decode())))
-        for item in (manifest["items"][0], manifest["items"][2]):
-            data = archive.read(item["file"])
-            assert len(data) == item["size_bytes"]
-            layout = OutputSpec.by_name(item["format"]).resolve(22_050, 1)
-            check_output(io.BytesIO(data), layout, item["duration_s"])
-    assert (manifest["title"], manifest["batch_id"]) == ("Tales", batch["batch_id"])
-    statuses = [item["status"] for item in manifest["items"]]
-    assert statuses == ["completed", "rejected", "completed", "failed", "cancelled"]
-    assert manifest["items"][3]["error_code"] == "engine_failed"
-    assert [row["status"] for row in table] == statuses
-    assert [row["custom_id"] for row in table] == ["a", "", "b", "", ""]
-
-
 def test_items_are_shown_page_by_page(studio: Studio) -> None:
     batch = ordered(studio, *texts(5))
     first = shown(studio, batch, "?limit=2")
@@ -334,31 +234,6 @@ def test_a_finished_batch_cannot_be_cancelled(studio: Studio) -> None:
     finish(studio)
     refused = studio.post(f"/api/tts/batch/{batch['batch_id']}/cancel")
     assert error_of(refused, 409)["error_code"] == "job_ended"
-
-
-def test_a_batch_whose_items_were_all_cancelled_ends_with_its_manifest(studio: Studio) -> None:
-    batch = ordered(studio, *texts(2))
-    for item in batch["items"]:
-        cancel_item(studio, item)
-    finish(studio)
-    assert shown(studio, batch)["status"] == "completed"
-    with archive_of(studio, batch) as archive:
-        assert archive.namelist() == ["manifest.json", "manifest.csv"]
-        assert {item["status"] for item in manifest_of(archive)["items"]} == {"cancelled"}
-
-
-def test_outputs_that_are_gone_before_the_archive_is_made_are_expired(studio: Studio) -> None:
-    batch = ordered(studio, *texts(3))
-    jobs = [item["job_id"] for item in batch["items"]]
-    while any(studio.job(job_id).state != JobState.COMPLETED for job_id in jobs):
-        studio.work(most=1)
-    studio.gateway.change_job(jobs[0], output_key=None)
-    studio.container.store.delete(str(studio.job(jobs[1]).output_key))
-    finish(studio)
-    with archive_of(studio, batch) as archive:
-        items = manifest_of(archive)["items"]
-        assert [item["status"] for item in items] == ["expired", "expired", "completed"]
-        assert len(archive.namelist()) == 3
 
 
 def test_somebody_elses_batch_is_not_found(studio: Studio) -> None:

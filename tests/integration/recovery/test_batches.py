@@ -52,7 +52,7 @@ def test_a_worker_killed_in_mid_batch_costs_nothing(workers: Workers, user_id: U
     items = children(workers, batch_id)
     assert [job.state for job in items] == [JobState.COMPLETED] * ITEMS
     assert batch.open_children == 0
-    assert batch.result == {"items": {"completed": ITEMS}}
+    assert batch.result == {"items": {"completed": ITEMS}, "left_out": 0}
     with zipfile.ZipFile(io.BytesIO(workers.store.get(str(batch.output_key)))) as archive:
         assert archive.testzip() is None
         manifest = json.loads(archive.read("manifest.json"))

@@ -56,6 +56,9 @@ def test_each_format_holds_the_audio_at_its_length_and_place(
         assert audio.fallback_reason is None
         assert audio.encode_s > 0
         checked(audio)
+        if duration_s > 5:  # beside which headers count for nothing
+            estimate = audio.layout.bytes_per_s * duration_s
+            assert 0.5 < estimate / audio.size_bytes < 2
         found = decoded(audio)
         # FFmpeg cannot tell the end of an OGG file of a single page.
         is_one_page = fmt is OutputFormat.OGG and duration_s < 1
