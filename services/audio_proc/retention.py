@@ -47,7 +47,7 @@ def _remove_work_files(worker: WorkerContext) -> int:
         jobs = uow.jobs.with_work_files(utc_now() - WORK_FILES_GRACE, BATCH)
         for job in jobs:
             remove_objects(worker.store, work_folder(job.id))
-            remove_leftovers(worker.store, job)
+            remove_leftovers(uow, worker.store, job)
             job.has_work_files = False
             if job.kind == JobKind.LIVE:  # of which nothing is kept but the user's sums
                 uow.session.delete(job)

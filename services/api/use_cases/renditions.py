@@ -124,6 +124,7 @@ def _submit(
         request_id=requester.request_id,
         output_format=layout.format,
         estimated_duration_s=speech.actual_duration_s,
+        has_work_files=True,  # a file that was stored while the job was cancelled
     )
     submit_job(uow, job, [StepPlan(RENDER, RENDER.queue_for(), 0)], window=1)
     return job

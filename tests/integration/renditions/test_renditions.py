@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from mynah.contracts.states import JobState
 from mynah.db.clock import utc_now
 from mynah.db.models import Job, Piece
+from mynah.jobs.transitions import cancel_job
 from services.audio_proc.retention import expire
 from tests.integration.api.gateway import ADA, NOBODY, error_of
 from tests.integration.voices.studio import Studio, json_of, open_studio
@@ -257,6 +258,47 @@ def test_a_rendition_that_failed_is_made_again(studio: Studio) -> None:
     assert (second["rendition_id"], second["status"]) == (first["rendition_id"], "pending")
     studio.work()
     assert [one["status"] for one in listed(studio, job)] == ["completed"]
+
+
+def cancelled_while_stored(
+    studio: Studio, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rendition's job that is cancelled after its upload; long enough ago to be swept."""
+    ask(studio, job, output_format="wav")
+    (payload,) = studio.ready_steps()
+    store = studio.worker.store
+    put_file = store.put_file
+
+    def put_and_cancel(*arguments: Any) -> None:
+        put_file(*arguments)
+        with studio.worker.new_uow() as uow:
+            row = uow.session.get_one(Job, payload.job_id)
+            cancel_job(uow, row)
+            row.ended_at = utc_now() - timedelta(hours=1)
+            uow.commit()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "put_file", put_and_cancel)
+        studio.work()
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_rendition_that_is_cancelled_while_it_is_stored_leaves_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, is_made_again: bool
+) -> None:
+    job = speak(studio)
+    cancelled_while_stored(studio, job, monkeypatch)
+    (cancelled,) = listed(studio, job)
+    assert (cancelled["status"], cancelled["download_url"]) == ("cancelled", None)
+    assert len(studio.objects(f"{job['job_id']}.")) == 2
+    if is_made_again:
+        ask(studio, job, output_format="wav")
+        studio.work()
+    expire(studio.worker)
+    assert len(studio.objects(f"{job['job_id']}.")) == 1 + is_made_again
+    if is_made_again:
+        (made,) = listed(studio, job)
+        download(studio, made["download_url"])
 
 
 def test_a_job_has_a_bounded_number_of_renditions(studio: Studio) -> None:
