@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mynah.contracts.speech import PhonemeSpan, WordSpan
 from mynah.text.boundaries import Boundary
@@ -24,7 +24,12 @@ from mynah.text.pronunciation import RuleBook, RuleMatch
 
 @dataclass(frozen=True, slots=True)
 class PieceText:
-    """A piece's words, where they are in the source, and what ends with them."""
+    """A piece's words, where they are in the source, and what ends with them.
+
+    ``written_characters`` of its words in the text without markup, with a space after each;
+    ``added_characters``: how much more markup and rules have read than is written, letters or
+    IPA. Of a cut in several parts the first has them all.
+    """
 
     text: str
     source_start: int
@@ -32,6 +37,8 @@ class PieceText:
     words: tuple[WordSpan, ...]
     phonemes: tuple[PhonemeSpan, ...]
     boundary: Boundary
+    written_characters: int = 0
+    added_characters: int = 0
 
 
 def speak_piece(
@@ -47,6 +54,7 @@ def speak_piece(
         replacements.add(_apply_override(override, cut, text, language))
     for match in rule_book.iter_matches(text):
         replacements.add(_apply_rule(match, text, language))
+    added = sum(map(_added_by, replacements.in_order()))
     replace_written(replacements, language)
     spoken = assemble(text, replacements.in_order())
     if not has_speech(spoken.text):
@@ -55,7 +63,19 @@ def speak_piece(
         parts = [Cut(0, len(spoken.text), cut.boundary)]
     else:
         parts = _cut_spoken(spoken, limit, language, cut.boundary)
-    return [_build_part(marked, cut, spoken, part) for part in parts]
+    first, *others = (_build_part(marked, cut, spoken, part) for part in parts)
+    counted = replace(first, written_characters=_written(spoken), added_characters=added)
+    return [counted, *others]
+
+
+def _written(spoken: SpokenText) -> int:
+    words = {(word.text_start, word.text_end) for word in spoken.words}
+    return sum(end - start + 1 for start, end in words)
+
+
+def _added_by(replacement: Replacement) -> int:
+    said = replacement.spoken if replacement.ipa is None else replacement.ipa
+    return max(0, len(said) - (replacement.end - replacement.start))
 
 
 def _overrides_within(overrides: list[Override], cut: Cut) -> list[Override]:

@@ -24,11 +24,7 @@ from mynah.text.pronunciation import PronunciationRule, RuleBook, load_rule_book
 from mynah.text.ssml import read_ssml
 
 MAX_PAUSES_MS: Final = 3_600_000  # of all that a text asks for: silence costs no characters
-# What is read may be longer than what is written, a number of twelve digits eleven times. More
-# in a long text comes from rules or substitutes only, which would have a few letters speak for
-# days, and the gateway hold it all.
-MAX_GROWTH: Final = 12
-_FREE_CHARACTERS: Final = 5000
+MAX_ADDED_CHARACTERS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +55,7 @@ class PlanOptions:
     rules: tuple[PronunciationRule, ...] = ()
     pacing: Pacing = Pacing.NORMAL
     pause_scale: float = 1.0
+    max_added_characters: int = MAX_ADDED_CHARACTERS
     sizes: PieceSizes = field(default_factory=PieceSizes)
 
 
@@ -69,7 +66,9 @@ class PlannedPiece:
     ``source_start``, ``source_end``: what it stands for in the source. ``rate`` and ``volume``
     are factors. ``voice``: as the markup names it, None for the job's. ``chapter``: the heading
     that this piece begins. A piece longer than its engine's limit was cut in its spoken form, so
-    that two may stand for the same few characters of the source.
+    that two may stand for the same few characters of the source. ``written_characters`` of its
+    words without markup, a space after each; ``added_characters``: how much more rules and markup
+    have read. Of such pieces the first has them all.
     """
 
     text: str
@@ -84,14 +83,15 @@ class PlannedPiece:
     volume: float
     phonemes: tuple[PhonemeSpan, ...]
     chapter: str | None
+    written_characters: int
+    added_characters: int
 
 
 def plan_speech(source: str, options: PlanOptions) -> list[PlannedPiece]:
     """The pieces of ``source``, in order; the last has no pause.
 
     Raises InvalidRequest (``invalid_markup``, ``word_too_long``, ``nothing_to_speak``),
-    TextTooLong for what is read aloud much longer than it is written, and what
-    ``voice_context`` raises.
+    TextTooLong when rules and markup make it too long, and what ``voice_context`` raises.
     """
     builder = MarkedTextBuilder()
     _read_markup(builder, source, (0, len(source)), options)
@@ -161,14 +161,14 @@ class _Plan:
 
     def _draft_pieces(self) -> list[_Draft]:
         drafts: list[_Draft] = []
-        left = max(MAX_GROWTH * len(self._marked.text), _FREE_CHARACTERS)
+        left = self._options.max_added_characters
         for cut in self._cuts():
             style = self._marked.stretches[cut.stretch].style
             limit = self._context(style).max_characters
             parts = speak_piece(self._marked, cut, self._language(style), self._rule_book, limit)
-            left -= sum(len(part.text) for part in parts)
+            left -= sum(part.added_characters for part in parts)
             if left < 0:
-                raise _grown_too_long()
+                raise _grown_too_long(self._options.max_added_characters)
             drafts += [_Draft(cut, part, part.boundary) for part in parts]
             if not parts and drafts:  # a picture between two sentences ends the first one
                 drafts[-1].boundary = max(drafts[-1].boundary, cut.boundary)
@@ -223,11 +223,13 @@ class _Plan:
             volume=style.volume,
             phonemes=draft.text.phonemes,
             chapter=chapter,
+            written_characters=draft.text.written_characters,
+            added_characters=draft.text.added_characters,
         )
 
 
-def _grown_too_long() -> TextTooLong:
+def _grown_too_long(limit: int) -> TextTooLong:
     return TextTooLong(
-        f"What is to be read is more than {MAX_GROWTH} times as long as the text; use shorter "
-        "pronunciation rules or substitutes."
+        "Pronunciation rules and markup make what is to be read more than "
+        f"{limit} characters longer than the text; use shorter ones."
     )

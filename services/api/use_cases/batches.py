@@ -67,21 +67,11 @@ def order_batch(
     all or when the archive would be far too large, TextTooLong for all texts together,
     QuotaExceeded for the whole.
     """
-    _check_characters(order, settings.max_batch_characters)
-    speeches: list[PreparedSpeech] = []
-    rejected: list[RejectedItem] = []
-    known: set[str] = set()
+    _check_characters(_written_characters(order), settings.max_batch_characters)
     batch_id = new_id()
-    for position, item in enumerate(order.items):
-        try:
-            speech = _prepare_item(uow, settings, requester, item, known)
-        except MynahError as error:
-            if error.status >= 500:
-                raise
-            rejected.append(_rejection(position, error))
-        else:
-            speech.job.parent_id, speech.job.position = batch_id, position
-            speeches.append(speech)
+    speeches, rejected = _prepare_items(uow, settings, requester, order)
+    for speech in speeches:
+        speech.job.parent_id = batch_id
     if not speeches:
         raise _nothing_to_speak(rejected)
     _check_archive(speeches, settings.max_archive_bytes)
@@ -160,14 +150,18 @@ def _cancel_some(new_uow: UnitOfWorkFactory, batch_id: UUID) -> bool:
         return bool(children)
 
 
-def _check_characters(order: BatchOrder, limit: int) -> None:
+def _written_characters(order: BatchOrder) -> int:
     orders = [item.order for item in order.items if isinstance(item.order, SpeechOrder)]
     texts = [one.text for one in orders]
     texts += [line.text for one in orders for line in one.script]
-    characters = sum(map(len, texts))
+    return sum(map(len, texts))
+
+
+def _check_characters(characters: int, limit: int) -> None:
     if characters > limit:
         raise TextTooLong(
-            f"The texts have {characters} characters together; {limit} are allowed.",
+            f"The texts have more than {limit} characters together, what pronunciation rules "
+            "have read for them included.",
             code="batch_too_long",
         )
 
@@ -180,6 +174,28 @@ def _check_archive(speeches: Sequence[PreparedSpeech], limit: int) -> None:
             "a smaller format, or for several batches.",
             code="archive_too_large",
         )
+
+
+def _prepare_items(
+    uow: UnitOfWork, settings: Settings, requester: Requester, order: BatchOrder
+) -> tuple[list[PreparedSpeech], list[RejectedItem]]:
+    speeches: list[PreparedSpeech] = []
+    rejected: list[RejectedItem] = []
+    known: set[str] = set()
+    characters = 0  # what rules have read for the texts included
+    for position, item in enumerate(order.items):
+        try:
+            speech = _prepare_item(uow, settings, requester, item, known)
+        except MynahError as error:
+            if error.status >= 500:
+                raise
+            rejected.append(_rejection(position, error))
+        else:
+            speech.job.position = position
+            speeches.append(speech)
+            characters += speech.job.characters
+            _check_characters(characters, settings.max_batch_characters)
+    return speeches, rejected
 
 
 def _prepare_item(

@@ -108,6 +108,7 @@ def plan_order(
         rules=_parse_once(_Rules(tuple(refs), rules)),
         pacing=order.pacing,
         pause_scale=order.pause_scale,
+        max_added_characters=limit,
     )
     pieces = plan_script(lines, options) if lines else plan_speech(text, options)
     steps = _plan_steps(cast, pieces, order, lane)
@@ -246,21 +247,23 @@ def _phonemes_for(info: EngineInfo, piece: PlannedPiece) -> tuple[PhonemeSpan, .
 
 
 def _count_characters(text: str, pieces: Sequence[PlannedPiece], markup: Markup) -> int:
-    """What counts against the quota: the text; of marked text its words, a space after each."""
+    """What counts against the quota: the text; of marked text its words, a space after each.
+
+    What rules and markup have read for it counts where it is longer than what is written.
+    """
     if markup is Markup.PLAIN:
-        return len(text)
-    return sum(_written_characters(piece) for piece in pieces)
+        return len(text) + sum(piece.added_characters for piece in pieces)
+    return sum(map(_counted_characters, pieces))
 
 
-def _written_characters(piece: PlannedPiece) -> int:
-    written = {(word.source_start, word.source_end) for word in piece.words}
-    return sum(end - start + 1 for start, end in written)
+def _counted_characters(piece: PlannedPiece) -> int:
+    return piece.written_characters + piece.added_characters
 
 
 def _estimate(cast: _Cast, pieces: Sequence[PlannedPiece], steps: Sequence[StepPlan]) -> Estimate:
     """Length and cost, from the engines' usual pace and prices."""
     duration_s = sum(step.weight for step in steps if step.piece is not None)
     cost = sum(
-        cost_of(cast.speaker(piece.voice).info, _written_characters(piece)) for piece in pieces
+        cost_of(cast.speaker(piece.voice).info, _counted_characters(piece)) for piece in pieces
     )
     return Estimate(round(duration_s, 2), round(cost, 6))

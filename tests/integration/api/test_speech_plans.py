@@ -77,7 +77,7 @@ def test_only_what_is_spoken_of_ssml_counts_against_the_quota(api: Gateway, ann:
     response = api.generate(
         ann, text="<speak>Hello <sub alias='you'>u</sub>.</speak>", markup="ssml"
     )
-    assert response.get_json()["characters"] < 16
+    assert response.get_json()["characters"] == len("Hello you. ")
 
 
 def test_a_script_is_spoken_by_several_voices(api: Gateway, ann: Account) -> None:
@@ -152,7 +152,10 @@ def test_bedtime_pauses_are_longer_and_can_be_scaled(api: Gateway, ann: Account)
 
 
 def test_a_dictionary_of_the_job_says_how_to_read(api: Gateway, ann: Account) -> None:
-    rules = [{"kind": "alias", "written": "GIF", "spoken": "jif"}]
+    rules = [
+        {"kind": "alias", "written": "GIF", "spoken": "jif"},
+        {"kind": "alias", "written": "fox", "spoken": "red-brown fox"},
+    ]
     dictionary = api.add_dictionary(ann, name="House words", rules=rules)
     choice = [{"dictionary_id": dictionary["id"]}]
     response = api.generate(ann, text="A GIF of a fox.", dictionaries=choice)
@@ -160,7 +163,8 @@ def test_a_dictionary_of_the_job_says_how_to_read(api: Gateway, ann: Account) ->
     with api.container.new_uow() as uow:
         (piece,) = uow.pieces.of_job(job["job_id"])
         request = uow.jobs.by_id(job["job_id"]).request
-    assert "jif" in piece.text
+    assert piece.text == "A jif of a red-brown fox."
+    assert job["characters"] == len(piece.text), "what is spoken counts"
     assert request["dictionaries"] == [{"dictionary_id": dictionary["id"], "version": 1}]
 
 

@@ -124,6 +124,20 @@ def test_the_items_of_a_batch_share_the_reading_of_their_dictionary(
     assert read == [8]
 
 
+def test_what_rules_have_read_counts_to_the_length_of_a_batch(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [{"kind": "alias", "written": "a", "spoken": "and so on " * 19 + "again"}]
+    made = json_of(studio.post("/api/dictionaries", json={"name": "Long", "rules": rules}))
+    small = studio.container.settings.model_copy(update={"max_batch_characters": 1000})
+    monkeypatch.setattr(type(studio.container), "settings", small, raising=False)
+    defaults = {**DEFAULTS, "dictionaries": [{"dictionary_id": made["id"]}]}
+    error = error_of(send(studio, *[{"text": "a b."}] * 6, defaults=defaults), 422)
+    assert error["error_code"] == "batch_too_long"
+    ordered(studio, *[{"text": "a b."}] * 4, defaults=defaults)
+    assert characters_of(studio) == 4 * (len("a b.") + len(rules[0]["spoken"]) - 1)
+
+
 def test_a_batch_without_any_valid_item_is_refused(studio: Studio) -> None:
     refused = send(studio, {"text": ""}, {"text": "Hello.", "voice_id": str(NOBODY)})
     body = error_of(refused, 422)
