@@ -104,10 +104,11 @@ class _Scan:
 
     def _add(self, position: int, kind: Boundary) -> None:
         """Add a boundary; one that only white space parts from the last strengthens that."""
-        found = self._found
+        found, text = self._found, self._text
         if found.positions:
-            between = self._text[found.positions[-1] : position]
-            if not between or between.isspace():
+            last = found.positions[-1]
+            # Most positions lie behind a mark: one look tells that there is more than space.
+            if position == last or (text[position - 1].isspace() and text[last:position].isspace()):
                 found.kinds[-1] = max(found.kinds[-1], kind)
                 return
         found.positions.append(position)
@@ -139,6 +140,9 @@ class _Scan:
             self._add(end, kind)
 
     def _following(self, end: int) -> int:
+        """Where the next word begins; most often one space parts the two."""
+        if self._text[end : end + 1] == " " and not self._text[end + 1 : end + 2].isspace():
+            return end + 1
         match = _SPACES.match(self._text, end)
         return match.end() if match else end
 
@@ -147,8 +151,7 @@ class _Scan:
         is_stop = text[start] == "." and (end == start + 1 or text[start + 1] not in ".…!?")
         if is_stop and not self._is_stop_final(start, following):
             return None
-        first = text[following : following + 1]
-        if first.islower() and not self._is_lower:
+        if text[following : following + 1].islower() and not self._is_lower:
             return Boundary.CLAUSE  # "Stop!" she said; well… maybe
         if text[end - 1] in _QUOTES and _SPEECH.match(text, following):
             return Boundary.CLAUSE
@@ -159,17 +162,18 @@ class _Scan:
         text = self._text
         back = max(0, start - _WORD_BACK_CHARACTERS)
         window = text[back:start]
-        pieces = window.split()
-        if not pieces or window[-1:].isspace():
+        pieces = window.rsplit(None, 2)
+        if not pieces or window[-1].isspace():
             return True
         word = pieces[-1].lstrip("([{\"'“‘«„¿¡").lower()
         if word.isdigit():
             return self._is_number_final(start, word)
-        is_pair = len(word) == 1 and word.isalpha() and len(pieces) > 1 and _is_initial(pieces[-2])
+        is_letter = len(word) == 1 and word.isalpha()
+        is_pair = is_letter and len(pieces) > 1 and _is_initial(pieces[-2])
         is_reference = word in BEFORE_NUMBER and text[following : following + 1].isdigit()
         if word in NEVER_LAST or is_reference or is_pair:  # a pair: z. B.; J. R. R. Tolkien
             return False
-        if word in MAY_BE_LAST or (len(word) == 1 and word.isalpha()) or _is_acronym(word):
+        if word in MAY_BE_LAST or is_letter or ("." in word and _is_acronym(word)):
             starter = _WORD.match(text, following)
             return starter is None or starter[0].lower() in SENTENCE_STARTERS
         return True

@@ -107,12 +107,17 @@ class _Cutter:
         self._atom_starts = [start for start, _ in atoms]
         found = find_boundaries(text, language)
         self._headings = found.headings
-        pairs = list(zip(found.positions, found.kinds, strict=True))
+        self._positions, self._kinds = found.positions, found.kinds
         if atoms:
-            pairs = [pair for pair in pairs if not self._is_in_atom(pair[0])]
-        self._positions = [position for position, _ in pairs]
-        self._kinds = [kind for _, kind in pairs]
-        self._hard = [position for position, kind in pairs if kind >= Boundary.PARAGRAPH]
+            pairs = zip(found.positions, found.kinds, strict=True)
+            free = [pair for pair in pairs if not self._is_in_atom(pair[0])]
+            self._positions = [position for position, _ in free]
+            self._kinds = [kind for _, kind in free]
+        self._hard = [
+            position
+            for position, kind in zip(self._positions, self._kinds, strict=True)
+            if kind >= Boundary.PARAGRAPH
+        ]
         self._growing = float(sizes.first)
 
     def iter_cuts(self, stretches: Sequence[Stretch]) -> Iterator[Cut]:
@@ -135,8 +140,7 @@ class _Cutter:
     def _kind_at(self, end: int, stretch: Stretch) -> Boundary:
         """What ends at ``end``, white space behind it included."""
         kind = Boundary.WORD
-        behind = _SPACES.match(self._text, end)
-        last = behind.end() if behind else end
+        last = self._skip_spaces(end, len(self._text))
         index = bisect_left(self._positions, end)
         while index < len(self._positions) and self._positions[index] <= last:
             kind = max(kind, self._kinds[index])
@@ -159,13 +163,14 @@ class _Cutter:
         best, best_cost = 0, float("inf")
         if block_end - start <= limit:
             best, best_cost = block_end, abs(block_end - start - wanted) / wanted
-        for index in range(
-            bisect_right(self._positions, start), bisect_right(self._positions, start + limit)
-        ):
-            end = self._positions[index]
-            if end >= block_end:
-                break
-            cost = abs(end - start - wanted) / wanted
+        positions, middle = self._positions, start + wanted
+        last = min(start + limit, block_end - 1)
+        for index in range(bisect_right(positions, start), len(positions)):
+            end = positions[index]
+            distance = abs(end - middle) / wanted
+            if end > last or (end > middle and distance >= best_cost):
+                break  # what follows is farther away, and costs more
+            cost = distance
             if self._kinds[index] is Boundary.CLAUSE:
                 cost += _CLAUSE_COST
             if block_end - end < _SCRAP_CHARACTERS:
