@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mynah.audio.mp3_format import MP3_RATES, legal_bitrates_kbps, nearest_rate
 from mynah.contracts.audio import FileOptions
@@ -211,10 +211,6 @@ class OutputLayout:
         if self.vbr_quality is not None:
             return _LEAST_VBR_KBPS * 125
         return round(_BYTES_PER_SAMPLE.get(self.format, 2) * self.sample_rate * self.channels)
-
-    def as_wav(self) -> OutputLayout:
-        """The WAV file that takes this one's place when its encoder fails."""
-        return replace(self, format=OutputFormat.WAV, bitrate_kbps=None, vbr_quality=None)
 
 
 def nearest_bitrate_kbps(

@@ -40,6 +40,10 @@ class EngineInfo:
         """Characters per second of speech at ``rate``, which not every engine heeds."""
         return self.characters_per_second * (rate if self.supports_rate else 1.0)
 
+    def cost_of(self, characters: int) -> float:
+        """The price of speaking so many characters, in credits."""
+        return round(self.cost_per_1k_characters * characters / 1000, 6)
+
 
 @dataclass(frozen=True, slots=True)
 class SynthesisSettings:

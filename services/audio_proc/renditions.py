@@ -40,15 +40,13 @@ def render(worker: WorkerContext, claim: Claim) -> Commit:
         speech = uow.jobs.by_id(wish.speech_job_id)
         request = SpeechRequest.model_validate(speech.request)
         voice = uow.voices.by_id(request.voice_id)
-    facts = speech.result or {}
-    chapters = [Chapter(one["start_s"], one["title"]) for one in facts.get("chapters", ())]
     with _fetch(worker.store, speech) as source:
         blocks = _Blocks(source, _layout_of(speech, request), claim)
         audio = encode_file(
             blocks,
             _spec_of(wish),
             story_tags(request, voice.name if voice else ""),
-            chapters=lambda: chapters,
+            chapters=lambda: _chapters_of(speech),
             headroom_db=-SPEECH_CEILING_DBTP,
         )
     key = rendition(speech.id, wish.rendition_id, request.language, request.origin, audio.format)
@@ -106,6 +104,11 @@ def _fetch(store: ObjectStore, speech: Job) -> BinaryIO:
         spool.close()
         raise
     return spool
+
+
+def _chapters_of(speech: Job) -> list[Chapter]:
+    facts = speech.result or {}
+    return [Chapter(one["start_s"], one["title"]) for one in facts.get("chapters", ())]
 
 
 def _gone() -> Gone:

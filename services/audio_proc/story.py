@@ -43,15 +43,7 @@ def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
         pieces = uow.pieces.of_job(claim.job.id)
         voice = uow.voices.by_id(request.voice_id)
     segments = _Segments(worker, claim, pieces)
-    loudness_lufs = request.loudness_lufs
-    if loudness_lufs is None:
-        loudness_lufs = worker.settings.loudness_lufs
-    output = OutputSettings(
-        spec=OutputSpec.of_request(request),
-        loudness_lufs=loudness_lufs,
-        tags=story_tags(request, voice.name if voice else ""),
-        headings={place: piece.chapter for place, piece in enumerate(pieces) if piece.chapter},
-    )
+    output = _output_settings(worker, request, voice.name if voice else "", pieces)
     with assemble_speech(segments, output) as speech:
         claim.ensure_held()
         audio = speech.audio
@@ -66,7 +58,7 @@ def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
     def commit(uow: UnitOfWork, job: Job) -> None:
         info = engine_info(request.engine)
         job.actual_duration_s = round(audio.duration_s, 3)
-        job.actual_cost = round(info.cost_per_1k_characters * job.characters / 1000, 6)
+        job.actual_cost = info.cost_of(job.characters)
         pace = info.pace(request.voice_settings.speed)
         job.quality_score = job_quality(reports, speech.measures, len(request.text), pace)
         job.output_key = key
@@ -74,16 +66,34 @@ def assemble_story(worker: WorkerContext, claim: Claim) -> Commit:
         job.output_size_bytes = audio.size_bytes
         job.expires_at = utc_now() + timedelta(hours=worker.settings.output_retention_h)
         job.result = details
-        uow.usage.record_output(
-            job.user_id,
-            str(job.usage_period),
-            audio_s=audio.duration_s,
-            cost=job.actual_cost,
-            output_bytes=audio.size_bytes,
-            saved_bytes=details["saved_bytes"],
-        )
+        _record_usage(uow, job, details["saved_bytes"])
 
     return commit
+
+
+def _output_settings(
+    worker: WorkerContext, request: SpeechRequest, voice_name: str, pieces: Sequence[Piece]
+) -> OutputSettings:
+    loudness_lufs = request.loudness_lufs
+    if loudness_lufs is None:
+        loudness_lufs = worker.settings.loudness_lufs
+    return OutputSettings(
+        spec=OutputSpec.of_request(request),
+        loudness_lufs=loudness_lufs,
+        tags=story_tags(request, voice_name),
+        headings={place: piece.chapter for place, piece in enumerate(pieces) if piece.chapter},
+    )
+
+
+def _record_usage(uow: UnitOfWork, job: Job, saved_bytes: int) -> None:
+    uow.usage.record_output(
+        job.user_id,
+        str(job.usage_period),
+        audio_s=job.actual_duration_s or 0.0,
+        cost=job.actual_cost or 0.0,
+        output_bytes=job.output_size_bytes or 0,
+        saved_bytes=saved_bytes,
+    )
 
 
 class _Segments:

@@ -138,11 +138,6 @@ def _parse_once(rules: _Rules) -> tuple[PronunciationRule, ...]:
     return parse_rules(rules.documents)
 
 
-def cost_of(info: EngineInfo, characters: int) -> float:
-    """The price of speaking so many characters, in credits."""
-    return round(info.cost_per_1k_characters * characters / 1000, 6)
-
-
 def speakable_voice(uow: UnitOfWork, user_id: UUID, voice_id: UUID) -> Voice:
     """A voice that the user may speak as now. Raises NotFound, Conflict (not ready)."""
     voice = uow.voices.visible(user_id, voice_id)
@@ -264,6 +259,6 @@ def _estimate(cast: _Cast, pieces: Sequence[PlannedPiece], steps: Sequence[StepP
     """Length and cost, from the engines' usual pace and prices."""
     duration_s = sum(step.weight for step in steps if step.piece is not None)
     cost = sum(
-        cost_of(cast.speaker(piece.voice).info, _counted_characters(piece)) for piece in pieces
+        cast.speaker(piece.voice).info.cost_of(_counted_characters(piece)) for piece in pieces
     )
     return Estimate(round(duration_s, 2), round(cost, 6))
