@@ -79,6 +79,25 @@ def test_items_are_downloaded_and_deleted(client: ElevenLabs, spoken: list[bytes
     assert len(client.history.list().history) == 2
 
 
+def test_a_download_has_a_largest_size(
+    client: ElevenLabs,
+    stack: Stack,
+    account: Account,
+    spoken: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = [item.history_item_id for item in client.history.list().history]
+    small = stack.container.settings.model_copy(update={"max_archive_bytes": len(spoken[0])})
+    monkeypatch.setattr(type(stack.container), "settings", small, raising=False)
+    answer = stack.gateway.client.post(
+        "/v1/history/download",
+        json={"history_item_ids": ids},
+        headers={"xi-api-key": account.key},
+    )
+    assert answer.status_code == 422
+    assert "bytes together" in answer.get_data(as_text=True)
+
+
 def test_another_users_history_is_not_found(
     client: ElevenLabs, stack: Stack, spoken: list[bytes]
 ) -> None:
