@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from mynah.settings import Settings
 # PostgreSQL error classes that mean "not now": connection exceptions, insufficient resources,
 # operator intervention (shutdown, crash, starting up), query cancelled by a timeout.
 _UNAVAILABLE_SQLSTATES = ("08", "53", "57")
-# Asking a connection whether it lives costs a round trip; one that was just used need not be asked.
-_TRUSTED_IDLE_S = 1.0
+# Asking a connection whether it lives costs a round trip. A server that stops says so on its own,
+# which costs nothing to see; only who lay idle for long may have been cut off without a word.
+_TRUSTED_IDLE_S = 30.0
 
 
 def connect(settings: Settings) -> Engine:
@@ -31,6 +33,7 @@ def connect(settings: Settings) -> Engine:
         settings.database_url,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_size,
+        pool_use_lifo=True,  # the one used last knows the statements, and lay idle least
         pool_timeout=settings.database_connect_timeout_s,
         connect_args={
             "connect_timeout": settings.database_connect_timeout_s,
@@ -52,12 +55,18 @@ def _ask_idle_connections(engine: Engine) -> None:
     @event.listens_for(engine, "checkout")
     def ask(connection: Any, record: Any, _: Any) -> None:
         idle_s = time.monotonic() - record.info.get("used_at", time.monotonic())
-        if idle_s < _TRUSTED_IDLE_S:
-            return
         try:
-            engine.dialect.do_ping(connection)
+            if idle_s > _TRUSTED_IDLE_S or _has_news(connection):
+                engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
             raise sa_exc.DisconnectionError from error
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether the server said something unasked: most likely that it is going."""
+    poller = select.poll()
+    poller.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def make_session_factory(engine: Engine) -> sessionmaker[Session]:
