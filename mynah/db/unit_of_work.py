@@ -83,6 +83,16 @@ class UnitOfWork:
                 if error is not None:
                     raise error
 
+    def each_by_itself(self) -> Self:
+        """Have every statement commit by itself; to be said before the first one.
+
+        A transaction costs two round trips more (BEGIN, and COMMIT or ROLLBACK). What reads, or
+        writes with one statement, has no need of them.
+        """
+        with translated_errors():
+            self.session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        return self
+
     def ping(self) -> None:
         """Raises DatabaseUnavailable when the database does not answer."""
         with translated_errors():

@@ -52,7 +52,7 @@ def claim_step(
     A step that killed ``max_attempts`` workers fails its job instead of killing the next one.
     """
     with new_uow() as uow:
-        found = uow.claims.claim(payload.step_id, lease)
+        found = uow.each_by_itself().claims.claim(payload.step_id, lease)
         if found is None:
             return None
         job, step, piece = found

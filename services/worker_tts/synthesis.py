@@ -137,7 +137,7 @@ def _load_voice(speaker: Speaker, user_id: UUID, voice_id: UUID) -> Voice:
     """The voice's row, read for every piece: a deleted voice must not speak from a cache, nor
     one that the job's user may no longer speak as."""
     with speaker.worker.new_uow() as uow:
-        voice = uow.voices.visible(user_id, voice_id)
+        voice = uow.each_by_itself().voices.visible(user_id, voice_id)
         if cached := speaker.profiles.voice_ids():
             speaker.profiles.forget(set(cached) - uow.voices.existing_ids(cached))
     if voice is None:

@@ -21,7 +21,20 @@ from mynah.db.models import Job, Piece, Step
 # What was done for a user counts for half after 80 s: a story of yesterday is no one's fault.
 FADING_S = 120.0
 
+_JOB, _STEP, _PIECE = Job.__table__.c, Step.__table__.c, Piece.__table__.c
+# The rows as this statement leaves them: a SELECT sees what was there before.
+_STARTED = {name: f"coalesce(started.{name}, j.{name})" for name in ("state", "started_at")}
+_ROWS = ", ".join(
+    [
+        *(_STARTED.get(column.name, f"j.{column.name}") for column in _JOB),
+        *(f"taken.{column.name}" for column in _STEP),
+        *(f"p.{column.name}" for column in _PIECE),
+    ]
+)
+
 # One statement, so that a claim costs one round trip:
+#  hint     the queue that a message names; and nobody waits for the claim to reach the disk: one
+#           that is lost with the server leaves a step that waits, as if the worker had died
 #  waiting  the users who have steps to claim, by jumping along the index from one to the next
 #  turns    those users, least served and least left of their next job first
 #  picked   the first step that nobody else is claiming right now
@@ -29,9 +42,11 @@ FADING_S = 120.0
 #  started  moves a pending job, unless somebody holds its row: finishing the step will then
 # The order of locks is step, share; a job's row is never waited for, so nothing can deadlock with
 # those who lock the job first.
-_CLAIM = text("""
+_CLAIM = text(
+    f"""
 WITH RECURSIVE hint AS (
-    SELECT queue, task FROM steps WHERE id = :step_id
+    SELECT queue, task FROM steps
+    WHERE id = :step_id AND set_config('synchronous_commit', 'off', true) IS NOT NULL
 ), waiting (user_id) AS (
     (SELECT s.user_id FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
      WHERE s.state = 'ready' ORDER BY s.user_id LIMIT 1)
@@ -65,7 +80,7 @@ WITH RECURSIVE hint AS (
     UPDATE steps SET state = 'running', claim_token = :token, attempts = attempts + 1,
         lease_until = now() + :lease, not_before = NULL
     FROM picked WHERE steps.id = picked.id
-    RETURNING steps.id, steps.job_id, steps.user_id, steps.queue, steps.weight
+    RETURNING steps.*
 ), charged AS (
     INSERT INTO served_shares AS v (queue, user_id, served, updated_at)
     SELECT queue, user_id, weight, now() FROM taken
@@ -75,9 +90,14 @@ WITH RECURSIVE hint AS (
     UPDATE jobs SET state = 'processing', started_at = now()
     WHERE id = (SELECT j.id FROM jobs j JOIN taken t ON j.id = t.job_id
                 WHERE j.state = 'pending' FOR UPDATE OF j SKIP LOCKED)
+    RETURNING state, started_at
 )
-SELECT id FROM taken
-""")
+SELECT {_ROWS} FROM taken
+JOIN jobs j ON j.id = taken.job_id
+LEFT JOIN pieces p ON p.step_id = taken.id
+LEFT JOIN started ON true
+"""  # noqa: S608 - the columns' names are the models'
+).columns(*_JOB, *_STEP, *_PIECE)
 
 
 class FairClaims:
@@ -91,16 +111,8 @@ class FairClaims:
 
         None: nothing waits there, so the message was a repeated one.
         """
-        taken = self._session.scalar(
-            _CLAIM,
-            {"step_id": step_id, "token": uuid4(), "lease": lease, "fading_s": FADING_S},
-        )
-        if taken is None:
-            return None
         row = self._session.execute(
-            select(Job, Step, Piece)
-            .join(Step, Step.job_id == Job.id)
-            .outerjoin(Piece, Piece.step_id == Step.id)
-            .where(Step.id == taken)
-        ).one()
-        return row[0], row[1], row[2]
+            select(Job, Step, Piece).from_statement(_CLAIM),
+            {"step_id": step_id, "token": uuid4(), "lease": lease, "fading_s": FADING_S},
+        ).one_or_none()
+        return None if row is None else (row[0], row[1], row[2])

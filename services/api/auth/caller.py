@@ -96,7 +96,7 @@ def _bearer() -> str:
 def _caller_of_token(container: Container, encoded: str) -> Caller:
     token = read_token(container.settings, encoded, "access")
     with container.new_uow() as uow:
-        user = uow.users.get(token.user_id)
+        user = uow.each_by_itself().users.get(token.user_id)
     if user is None or not user.is_active:
         raise NotAuthenticated("The account is not active.", code="account_inactive")
     scopes = scopes_of_role(user.role)
@@ -107,7 +107,7 @@ def _caller_of_token(container: Container, encoded: str) -> Caller:
 def _caller_of_key(container: Container, key: str) -> Caller:
     now = utc_now()
     with container.new_uow() as uow:
-        found = uow.api_keys.with_user(hash_key(key))
+        found = uow.each_by_itself().api_keys.with_user(hash_key(key))
         if found is None:
             raise NotAuthenticated("The API key is not valid.", code="invalid_api_key")
         api_key, user = found

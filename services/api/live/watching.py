@@ -110,7 +110,8 @@ class JobWatcher:
         """Read all and wake those whose job changed; False when the database is away."""
         try:
             with self._new_uow() as uow:
-                found = {figures.job_id: figures for figures in uow.jobs.figures(job_ids)}
+                seen = uow.each_by_itself().jobs.figures(job_ids)
+            found = {figures.job_id: figures for figures in seen}
         except MynahError as error:
             log.warning("jobs_not_watched", error_code=error.code)
             return False

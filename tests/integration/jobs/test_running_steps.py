@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from mynah.contracts.states import JobState, StepState
 from mynah.contracts.tasks import StepPayload
-from mynah.db.models import Job, Step
+from mynah.db.models import Job, Piece, Step
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, EngineFailed, MynahError, StorageUnavailable
 from mynah.jobs.claims import Claim, claim_step
@@ -57,6 +58,27 @@ def test_a_job_goes_from_pending_to_completed_step_by_step(
     assert (done.state, done.progress) == (JobState.COMPLETED, 1.0)
     assert done.started_at is not None
     assert done.ended_at is not None
+
+
+def test_a_claim_holds_the_rows_as_it_left_them(database: Database) -> None:
+    job = add_job(database, add_user(database.new_uow), pieces=1)
+    claim = claim_step(database.new_uow, database.sender.take()[0], LEASE, max_attempts=3)
+    assert claim is not None
+    with database.sessions() as session:
+        rows = [session.get_one(Job, job.id), session.get_one(Step, claim.step.id)]
+        piece = session.get_one(Piece, claim.step.id)
+    for claimed, row in zip((claim.job, claim.step, claim.piece), (*rows, piece), strict=True):
+        for column in row.__table__.columns:
+            assert getattr(claimed, column.name) == getattr(row, column.name), column
+
+
+def test_a_connection_that_the_server_closed_is_replaced(database: Database) -> None:
+    with database.new_uow() as uow:
+        backend = uow.session.scalar(text("SELECT pg_backend_pid()"))
+    with psycopg.connect(database.settings.database_url.replace("+psycopg", "")) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+    with database.new_uow() as uow:
+        assert uow.session.scalar(text("SELECT pg_backend_pid()")) != backend
 
 
 def test_a_long_job_is_released_in_a_window(database: Database, runner: StepRunner) -> None:
