@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -498,6 +499,20 @@ def test_requests_are_limited_per_caller(new_gateway: Callable[..., Gateway]) ->
     answers = [gateway.client.get("/api/auth/me", headers=busy.auth) for _ in range(11)]
     assert 429 in {answer.status_code for answer in answers}
     assert gateway.client.get("/api/auth/me", headers=calm.auth).status_code == 200
+
+
+def test_an_answer_says_how_much_of_the_budget_is_left_and_until_when(
+    new_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = new_gateway(rate_limit_per_minute=5)
+    busy = gateway.register()
+    answers = [gateway.client.get("/api/auth/me", headers=busy.auth) for _ in range(7)]
+    left = [int(answer.headers["X-RateLimit-Remaining"]) for answer in answers]
+    assert left[-2:] == [0, 0]
+    assert left[:5] in ([4, 3, 2, 1, 0], [3, 2, 1, 0, 0])  # the registration may count too
+    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"5"}
+    resets_in_s = float(answers[0].headers["X-RateLimit-Reset"]) - time.time()
+    assert 50 < resets_in_s <= 61
 
 
 def test_one_budget_covers_all_routes(new_gateway: Callable[..., Gateway]) -> None:
