@@ -26,6 +26,7 @@ from mynah.db.repositories.named_requests import NamedRequestRepository
 from mynah.db.repositories.renditions import RenditionRepository
 from mynah.db.repositories.samples import SampleRepository
 from mynah.db.repositories.steps import PieceRepository, StepRepository
+from mynah.db.repositories.submissions import SubmissionRepository
 from mynah.db.repositories.usage import UsageRepository
 from mynah.db.repositories.voices import VoiceRepository
 from mynah.db.repositories.webhooks import DeliveryRepository, WebhookRepository
@@ -60,6 +61,7 @@ class UnitOfWork:
         self.history = HistoryRepository(self.session)
         self.batches = BatchRepository(self.session)
         self.steps = StepRepository(self.session)
+        self.submissions = SubmissionRepository(self.session)
         self.claims = FairClaims(self.session)
         self.pieces = PieceRepository(self.session)
         self.renditions = RenditionRepository(self.session)

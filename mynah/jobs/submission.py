@@ -50,31 +50,31 @@ def submit_job(uow: UnitOfWork, job: Job, plans: Sequence[StepPlan], window: int
 
 def submit_jobs(
     uow: UnitOfWork, orders: Sequence[tuple[Job, Sequence[StepPlan]]], window: int
-) -> None:
-    """Add jobs as ``submit_job`` does, however many in a few statements."""
+) -> list[Piece]:
+    """Add jobs as ``submit_job`` does, however many in one statement; their pieces, in order."""
+    steps: list[Step] = []
+    pieces: list[Piece] = []
+    released: list[tuple[Step, Job]] = []
     for job, plans in orders:
         job.id = job.id or new_id()
         job.state = JobState.PENDING
         job.steps_total = len(plans)
         job.work_total = sum(plan.weight for plan in plans)
-        uow.jobs.add(job)
-    uow.session.flush()
-    steps: list[Step] = []
-    pieces: list[Piece] = []
-    for job, plans in orders:
         own = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
         for step in [step for step in own if step.stage == 0][:window]:
             step.state = StepState.READY
             step.sent_count = 1
-            uow.send_step(step, job)
+            released.append((step, job))
         steps += own
         pieces += [
             _build_piece(step, plan.piece)
             for step, plan in zip(own, plans, strict=True)
             if plan.piece is not None
         ]
-    uow.steps.insert_all(steps)
-    uow.pieces.add_all(pieces)
+    uow.submissions.add([job for job, _ in orders], steps, pieces)
+    for step, job in released:
+        uow.send_step(step, job)
+    return pieces
 
 
 def _build_piece(step: Step, plan: PiecePlan) -> Piece:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from mynah.contracts.states import StepState
@@ -29,15 +29,6 @@ class StepRepository:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    def insert_all(self, steps: Sequence[Step]) -> None:
-        """Insert the steps of a new job in one statement, as sent now.
-
-        What is waiting is marked again when it is released. The objects stay detached.
-        """
-        columns = [column.name for column in Step.__table__.columns if column.name != "sent_at"]
-        rows = [{name: getattr(step, name) for name in columns} for step in steps]
-        self._session.execute(insert(Step).values(sent_at=func.now()), rows)
 
     def renew(self, tokens: Sequence[UUID], lease: timedelta) -> set[UUID]:
         """Renew the leases of these claims; the tokens that still hold are returned."""
@@ -215,10 +206,6 @@ class PieceRepository:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    def add_all(self, pieces: Sequence[Piece]) -> None:
-        """Add the pieces of a new job."""
-        self._session.add_all(pieces)
 
     def of_step(self, step_id: UUID) -> Piece | None:
         """The piece that a step speaks."""

@@ -12,7 +12,7 @@ from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import engine_info
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
-from services.api.use_cases.speech import Requester, order_speech
+from services.api.use_cases.speech import Requester, place_speech, prepare_speech
 from services.api.use_cases.speech_order import SpeechOrder
 
 
@@ -67,18 +67,19 @@ def order_live(
 ) -> LiveJob:
     """Make a job of the live lane. The caller commits, and tells the workers that it listens.
 
-    Raises what ``order_speech`` does, InvalidRequest (``nothing_to_speak``).
+    Raises what ``prepare_speech`` and ``place_speech`` raise.
     """
     kind = JobKind.SPEECH if is_kept else JobKind.LIVE
-    job = order_speech(uow, settings, requester, order, Lane.LIVE, kind=kind)
-    request = job.request
+    prepared = prepare_speech(uow, settings, requester, order, Lane.LIVE, kind=kind)
+    pieces = place_speech(uow, settings, requester, [prepared])
+    job, request = prepared.job, prepared.job.request
     return LiveJob(
         id=job.id,
         text=request["text"],
         voice_id=order.voice_id,
         language=request["language"],
         title=request["title"],
-        pieces=tuple(_live_piece(piece) for piece in uow.pieces.of_job(job.id)),
+        pieces=tuple(_live_piece(piece) for piece in pieces),
         is_kept=is_kept,
         bitrate_kbps=request["bitrate_kbps"],
         loudness_lufs=request["loudness_lufs"],

@@ -15,7 +15,7 @@ from mynah.contracts.speech import TIER_BITRATE_KBPS, SpeechRequest
 from mynah.contracts.states import JobKind, JobState, Lane
 from mynah.db.clock import utc_now
 from mynah.db.ids import new_id
-from mynah.db.models import Job
+from mynah.db.models import Job, Piece
 from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import engine_info
@@ -106,16 +106,17 @@ def prepare_speech(
 
 def place_speech(
     uow: UnitOfWork, settings: Settings, requester: Requester, speeches: Sequence[PreparedSpeech]
-) -> None:
-    """Submit jobs and take their characters out of the quota, of all or of none.
+) -> list[Piece]:
+    """Submit jobs and take their characters out of the quota, of all or of none; their pieces.
 
     The caller commits. Raises QuotaExceeded.
     """
     orders = [(speech.job, speech.steps) for speech in speeches]
-    submit_jobs(uow, orders, settings.release_window)
+    pieces = submit_jobs(uow, orders, settings.release_window)
     quota = quota_of(requester, settings)
     jobs = [speech.job for speech in speeches]
     _reserve_quota(uow, jobs, quota)  # last: it locks the user's row until the commit
+    return pieces
 
 
 def find_speech_job(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Job:
