@@ -79,7 +79,8 @@ class LiveSource:
         Raises StreamCut when the listener leaves, SpeechTimeout when nothing comes for too long,
         EngineFailed, Conflict (cancelled), NotFound (a piece that was swept).
         """
-        with self.parts.watcher.watching(self.job.id) as watch:
+        # Not at once: the processors have the first sound to make.
+        with self.parts.watcher.watching(self.job.id, at_once=False) as watch:
             for piece in self.job.pieces:
                 stream, start = _PieceStream(piece), joiner.frames
                 joiner.begin_piece(piece.voice)

@@ -66,7 +66,7 @@ class JobWatcher:
         self._new_uow = new_uow
         self._lock = threading.Lock()
         self._jobs: dict[UUID, _Watched] = {}
-        self._added = threading.Event()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -76,12 +76,16 @@ class JobWatcher:
             return frozenset(self._jobs)
 
     @contextmanager
-    def watching(self, job_id: UUID) -> Iterator[Watch]:
-        """Watch a job while the block runs. Costs no thread and no query of its own."""
+    def watching(self, job_id: UUID, *, at_once: bool = True) -> Iterator[Watch]:
+        """Watch a job while the block runs. Costs no thread and no query of its own.
+
+        ``at_once``: its figures are wanted now, not only when it is time to look.
+        """
         with self._lock:
             watched = self._jobs.setdefault(job_id, _Watched(threading.Condition(self._lock)))
             watched.listeners += 1
-            self._added.set()
+            if at_once:
+                self._hurry.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="job-watcher", daemon=True)
                 self._thread.start()
@@ -94,17 +98,17 @@ class JobWatcher:
                     del self._jobs[job_id]
 
     def _run(self) -> None:
+        pause_s = LOOK_INTERVAL_S
         while True:
+            self._hurry.wait(pause_s)
             with self._lock:
                 job_ids = list(self._jobs)
+                self._hurry.clear()
                 if not job_ids:
                     self._thread = None  # the next listener starts another one
                     return
             pause_s = LOOK_INTERVAL_S if self._look(job_ids) else RETRY_INTERVAL_S
-            # A new listener is answered at once, and nobody is asked about twice in a moment.
-            if self._added.wait(pause_s):
-                self._added.clear()
-                time.sleep(LOOK_INTERVAL_S / 10)
+            time.sleep(LOOK_INTERVAL_S / 10)  # nobody is asked about twice in a moment
 
     def _look(self, job_ids: list[UUID]) -> bool:
         """Read all and wake those whose job changed; False when the database is away."""
