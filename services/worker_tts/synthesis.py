@@ -73,12 +73,14 @@ def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
     speaker.worker.store.put(key, encode_flac(waveform), "audio/flac")
 
     def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
-        row = _piece(uow, claim)
-        row.segment_key = key
-        row.segment_duration_s = waveform.duration_s
-        row.synthesis_s = spoken.synthesis_s
-        row.words = [word.model_dump() for word in words]
-        row.report = spoken.report.model_dump(mode="json")
+        uow.pieces.store_segment(
+            piece.step_id,
+            segment_key=key,
+            segment_duration_s=waveform.duration_s,
+            synthesis_s=spoken.synthesis_s,
+            words=[word.model_dump() for word in words],
+            report=spoken.report.model_dump(mode="json"),
+        )
 
     return commit
 
@@ -143,10 +145,3 @@ def _load_voice(speaker: Speaker, user_id: UUID, voice_id: UUID) -> Voice:
     if voice is None:
         raise NotFound("The voice was deleted, or is not the user's.", code="voice_not_found")
     return voice
-
-
-def _piece(uow: UnitOfWork, claim: Claim) -> Piece:
-    piece = uow.pieces.of_step(claim.step.id)
-    if piece is None:
-        raise EngineFailed("The piece is gone.")
-    return piece

@@ -207,6 +207,15 @@ class PieceRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def store_segment(self, step_id: UUID, **columns: object) -> None:
+        """Write what came of a piece: its segment's key and length, words, report."""
+        self._session.execute(
+            update(Piece)
+            .where(Piece.step_id == step_id)
+            .values(columns)
+            .execution_options(synchronize_session=False)
+        )
+
     def of_step(self, step_id: UUID) -> Piece | None:
         """The piece that a step speaks."""
         return self._session.get(Piece, step_id)
