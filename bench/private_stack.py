@@ -18,9 +18,14 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+import psutil
+from pydantic import SecretStr
+
 from bench.local_stack import Target
-from deploy.local import processes
+from deploy.local import processes, stack
 from deploy.local.environment import ROOT
+from deploy.local.parts import answers
+from deploy.local.ports import HOST, find_spare_port
 from deploy.local.processes import Command, ProcessRecord
 from mynah.contracts.states import ENDED_JOB_STATES, JobState, Visibility, VoiceState
 from mynah.db.connection import connect, make_session_factory
@@ -31,6 +36,7 @@ from mynah.engines.catalog import load_engines
 from mynah.messaging.celery_app import make_app
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
+from services.api.auth.tokens import issue_token
 from services.api.use_cases.speech import Requester, order_speech
 from services.api.use_cases.speech_order import SpeechOrder
 
@@ -63,6 +69,8 @@ class PrivateStack:
         sessions = make_session_factory(self._engine)
         sender = CelerySender(make_app("bench", self.settings))
         self.new_uow: Callable[[], UnitOfWork] = lambda: UnitOfWork(sessions, sender)
+        self._layout = target.environment.layout
+        self._jwt_secret = target.environment.credentials.jwt_secret
         self._records: dict[str, ProcessRecord] = {}
 
     def __enter__(self) -> Self:
@@ -89,18 +97,50 @@ class PrivateStack:
         self._postgres.drop_database(self._database)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def start(self, name: str, app: str, kind: str, *options: str) -> None:
+    def start(self, name: str, app: str, kind: str, *options: str, niceness: int = 0) -> None:
         """Start a worker pool or beat and wait until it is ready."""
-        log = self._folder / f"{name}.log"
-        log.touch()
-        argv = [sys.executable, "-m", "celery", "-A", app, kind, *options, "--loglevel=INFO"]
+        arguments = ["celery", "-A", app, kind, *options, "--loglevel=INFO"]
         if kind == "worker":
-            argv += ["-n", f"{name}@%h", "--disable-prefetch", "--without-mingle"]
-            argv += ["--without-gossip"]
-        process = processes.start(Command(argv, self._variables, folder=ROOT), log)
-        self._records[name] = ProcessRecord.of(process.pid)
+            arguments += ["-n", f"{name}@%h", "--disable-prefetch", "--without-mingle"]
+            arguments += ["--without-gossip"]
+        log = self.start_process(name, *arguments, niceness=niceness)
         sign = "ready." if kind == "worker" else "beat: Starting"
         _wait(lambda: sign in log.read_text(), 60, f"{name} is not ready: {processes.tail(log)}")
+
+    def start_process(
+        self, name: str, module: str, *arguments: str, niceness: int = 0, **variables: str
+    ) -> Path:
+        """Start a module with the stack's variables and these; returns its log."""
+        log = self._folder / f"{name}.log"
+        log.touch()
+        argv = [sys.executable, "-m", module, *arguments]
+        environment = {**self._variables, **variables}
+        command = Command(argv, environment, folder=ROOT, niceness=niceness)
+        self._records[name] = ProcessRecord.of(processes.start(command, log).pid)
+        return log
+
+    def start_gateway(self) -> str:
+        """Start a gateway that takes many listeners of one user; returns its address."""
+        address = f"{HOST}:{find_spare_port()}"
+        log = self.start_process(
+            *("gateway", "gunicorn", "--config", "python:services.api.gunicorn_conf", "--preload"),
+            *("--bind", address, "services.api.wsgi:app"),
+            MYNAH_MAX_STREAMS_PER_USER="100000",
+            MYNAH_PUBLIC_URL=f"http://{address}",
+        )
+        url = f"http://{address}"
+        _wait(lambda: answers(f"{url}/ready"), 60, f"no gateway: {processes.tail(log)}")
+        return url
+
+    def token(self, user_id: UUID) -> str:
+        """What a user shows to the gateway."""
+        settings = Settings(jwt_secret=SecretStr(self._jwt_secret))
+        return issue_token(settings, user_id, "access")[0]
+
+    def processes_of(self, name: str) -> list[psutil.Process]:
+        """A part's process and those that it started."""
+        process = psutil.Process(self._records[name].pid)
+        return [process, *process.children(recursive=True)]
 
     def start_speakers(self, engine: str, count: int, voice_id: UUID) -> None:
         """Start a pool of ``count`` speech workers and let each speak something.
@@ -137,6 +177,17 @@ class PrivateStack:
             uow.voices.add(voice)
             uow.commit()
             return voice.id
+
+    def servers(self) -> list[psutil.Process]:
+        """The processes of Postgres and Redis, which are the running stack's too."""
+        state = stack.find_running(self._layout)
+        parts = state.parts if state else []
+        found = [
+            psutil.Process(part.process.pid)
+            for part in parts
+            if part.name in ("postgres", "redis") and part.process is not None
+        ]
+        return [process for one in found for process in (one, *one.children(recursive=True))]
 
     def speak(self, user_id: UUID, voice_id: UUID, text: str) -> UUID:
         """Order a speech as the gateway does; returns its job."""

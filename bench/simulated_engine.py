@@ -56,13 +56,14 @@ class SimulatedEngine:
             length_s = min(BLOCK_S, rest_s)
             rest_s -= length_s
             time.sleep(length_s * COMPUTE_PER_AUDIO)
-            yield SpeechBlock(_hum(length_s))
+            yield SpeechBlock(hum(length_s))
 
     def close(self) -> None:
         """There is nothing to free."""
 
 
-def _hum(length_s: float) -> Waveform:
+def hum(length_s: float) -> Waveform:
+    """A hum with the rhythm of syllables."""
     time_s = np.arange(int(length_s * SAMPLE_RATE)) / SAMPLE_RATE
     voiced = sum(np.sin(2 * np.pi * 140 * k * time_s) / k for k in range(1, 12))
     rhythm = 0.2 + 0.8 * np.sin(np.pi * ((4 * time_s) % 1))

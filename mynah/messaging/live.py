@@ -80,14 +80,9 @@ class LiveWriter:
 
     def write(self, job_id: UUID, step_id: UUID, block: LiveBlock) -> Interest:
         """Append a block to a piece's stream; who still waits, in the same round trip."""
-        key = _stream(step_id)
-        fields: dict[str, Any] = {"a": block.attempt, "o": block.offset}
-        fields |= {"w": block.words} if block.is_end else {"p": block.pcm}
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.xadd(key, fields, maxlen=MAX_BLOCKS, approximate=True)
-                pipeline.expire(key, STREAM_TTL_S)
-                pipeline.get(_flag(job_id))
+                append_block(pipeline, job_id, step_id, block)
                 return _interest(pipeline.execute()[-1])
         except redis.RedisError as error:
             log.warning("live_block_lost", reason=type(error).__name__)
@@ -96,6 +91,16 @@ class LiveWriter:
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+
+def append_block(pipeline: Any, job_id: UUID, step_id: UUID, block: LiveBlock) -> None:
+    """The commands that append a block; the last one's answer is the job's flag."""
+    key = _stream(step_id)
+    fields: dict[str, Any] = {"a": block.attempt, "o": block.offset}
+    fields |= {"w": block.words} if block.is_end else {"p": block.pcm}
+    pipeline.xadd(key, fields, maxlen=MAX_BLOCKS, approximate=True)
+    pipeline.expire(key, STREAM_TTL_S)
+    pipeline.get(_flag(job_id))
 
 
 class LiveReader:
