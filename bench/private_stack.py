@@ -42,7 +42,11 @@ from services.api.use_cases.speech_order import SpeechOrder
 
 REDIS_DATABASE = 11
 WARM_UP_SENTENCES = 8  # per worker
-ENTRY_POINT = "[mynah.engines]\nsimulated = bench.simulated_engine:INFO\n"
+ENTRY_POINTS = """\
+[mynah.engines]
+simulated = bench.simulated_engine:INFO
+simulated_slow = bench.simulated_engine:SLOW_INFO
+"""
 
 
 class PrivateStack:
@@ -213,7 +217,7 @@ class PrivateStack:
         info = self._folder / "plugin" / "mynah_bench-0.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mynah-bench\nVersion: 0\n")
-        (info / "entry_points.txt").write_text(ENTRY_POINT)
+        (info / "entry_points.txt").write_text(ENTRY_POINTS)
         sys.path.insert(0, str(info.parent))
         load_engines.cache_clear()  # another benchmark may have read the catalog before
 

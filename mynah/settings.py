@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         None, description="TOML: what other vendors' names of models and voices stand for"
     )
     trusted_proxies: int = Field(0, ge=0, le=10, description="whose X-Forwarded-For is believed")
-    max_streams: int = Field(48, ge=1, description="listeners of one process, a thread each")
+    max_streams: int = Field(256, ge=1, description="listeners of one process, a thread each")
     max_streams_per_user: int = Field(12, ge=1, description="of one process")
     stream_heartbeat_s: float = Field(10.0, gt=0, description="silence that events may have")
     stream_stall_timeout_s: float = Field(

@@ -20,7 +20,7 @@ _CORES = os.cpu_count() or 1
 
 # On one machine all share the processors: requests are answered first, then comes live speech,
 # then its assembly, then what has time.
-_LIVE_NICENESS, _AUDIO_NICENESS, _BATCH_NICENESS = 3, 5, 10
+LIVE_NICENESS, AUDIO_NICENESS, BATCH_NICENESS = 3, 5, 10
 
 _TTS_APP = "services.worker_tts.app"
 _AUDIO_APP = "services.audio_proc.app"
@@ -71,15 +71,15 @@ def build_parts(environment: StackEnvironment) -> StackParts:
             _worker(
                 *(environment, "tts-live", _TTS_APP, "tts.espeak.live,tts.espeak.batch"),
                 processes=1,
-                niceness=_LIVE_NICENESS,
+                niceness=LIVE_NICENESS,
             ),
             _worker(
                 *(environment, "tts-batch", _TTS_APP, "tts.espeak.batch"),
                 processes=max(1, _CORES - 1),
-                niceness=_BATCH_NICENESS,
+                niceness=BATCH_NICENESS,
             ),
             _worker(
-                *(environment, "audio", _AUDIO_APP, "audio"), processes=2, niceness=_AUDIO_NICENESS
+                *(environment, "audio", _AUDIO_APP, "audio"), processes=2, niceness=AUDIO_NICENESS
             ),
             _worker(environment, "maintenance", _MAINTENANCE_APP, "maintenance"),
             _beat(environment),

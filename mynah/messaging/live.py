@@ -9,6 +9,7 @@ says that the listener has left, a worker stops in the middle of a piece.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ import redis
 import structlog
 
 from mynah.errors import BrokerUnavailable
+from mynah.messaging.stream_poller import MOST_ENTRIES, Entry, StreamPoller, entries_by_stream
 from mynah.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,9 @@ MAX_BLOCKS = 8192
 WRITE_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
 START = "0"
+# Listeners of one process for whom Redis is asked by a command of their own, which is answered as
+# soon as a block is there: when they wait for a piece's first, and for a later one.
+MOST_FIRST_WAITS, MOST_WAITS = 32, 4
 
 _WANTED, _LEFT = b"wanted", b"left"
 
@@ -110,6 +115,9 @@ class LiveReader:
         self._redis: Any = redis.Redis.from_url(
             settings.redis_url, socket_connect_timeout=1.0, socket_timeout=READ_TIMEOUT_S
         )
+        self._poller = StreamPoller(self._redis)
+        self._lock = threading.Lock()
+        self._waits = 0  # blocking commands now
 
     def want(self, job_id: UUID) -> None:
         """Say for a while that somebody listens. Raises BrokerUnavailable."""
@@ -143,21 +151,30 @@ class LiveReader:
         Raises BrokerUnavailable.
         """
         try:
-            found = self._redis.xread(
-                {_stream(step_id): after}, count=64, block=max(1, round(timeout_s * 1000))
-            )
+            entries = self._entries(_stream(step_id), after, timeout_s)
         except redis.RedisError as error:
             raise BrokerUnavailable from error
-        return [_parse(name, fields) for _, entries in _pairs(found) for name, fields in entries]
+        return [_parse(name, fields) for name, fields in entries]
+
+    def _entries(self, stream: str, after: str, timeout_s: float) -> list[Entry]:
+        """By a command of its own for the few, with all others for the many."""
+        limit = MOST_FIRST_WAITS if after == START else MOST_WAITS
+        with self._lock:
+            is_one_of_few = self._waits < limit
+            self._waits += is_one_of_few
+        if not is_one_of_few:
+            return self._poller.read(stream, after, timeout_s)
+        try:
+            block_ms = max(1, round(timeout_s * 1000))
+            found = self._redis.xread({stream: after}, count=MOST_ENTRIES, block=block_ms)
+            return [entry for _, entries in entries_by_stream(found) for entry in entries]
+        finally:
+            with self._lock:
+                self._waits -= 1
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
-
-
-def _pairs(found: Any) -> Iterable[tuple[bytes, list[tuple[bytes, Mapping[bytes, bytes]]]]]:
-    """What XREAD gives, a list in version 2 of the protocol and a mapping in version 3."""
-    return found.items() if isinstance(found, dict) else found or ()
 
 
 def _parse(name: bytes, fields: Mapping[bytes, bytes]) -> LiveBlock:

@@ -89,7 +89,9 @@ class LiveListener:
 
 def live_parts(container: Container) -> LiveParts:
     """What live speech needs of the gateway."""
-    return LiveParts(container.new_uow, container.store, container.watcher, container.live)
+    return LiveParts(
+        container.new_uow, container.store, container.watcher, container.live, container.slots
+    )
 
 
 def live_form(job: LiveJob, fmt: str, sample_rate: int | None) -> StreamForm:

@@ -25,12 +25,16 @@ from mynah.errors import BrokerUnavailable, Conflict, EngineFailed, SpeechTimeou
 from mynah.messaging.live import START, LiveBlock, LiveReader
 from mynah.storage.base import ObjectStore
 from services.api.live.connection import StreamCut
+from services.api.live.slots import StreamSlots
 from services.api.live.watching import JobWatcher, Watch
 from services.api.use_cases.live_speech import LiveJob, LivePiece
 
 log = structlog.get_logger(__name__)
 
 LOOK_S = 0.1
+TOGETHER_S = 1.0  # of speech, the most that is joined and encoded at a time
+# From so many listeners of a process on they wait for longer parts, once they have so much.
+CROWD, SAFE_LEAD_S = 32, 1.0
 _WANT_AGAIN_S = 5.0
 _FRAME_BYTES = 2
 
@@ -57,6 +61,34 @@ class LiveParts:
     store: ObjectStore
     watcher: JobWatcher
     reader: LiveReader
+    slots: StreamSlots
+
+
+@dataclass(slots=True)
+class _Lead:
+    """How far a listener is ahead of playing, in a crowd: each is served the more rarely.
+
+    What is joined and encoded in longer parts costs less; nobody misses what they would only
+    keep for later.
+    """
+
+    begun_at: float = 0.0
+    given_at: float = 0.0
+    given_s: float = 0.0
+
+    def give(self, duration_s: float) -> None:
+        """So much more was given."""
+        self.given_at = time.monotonic()
+        self.begun_at = self.begun_at or self.given_at
+        self.given_s += duration_s
+
+    def is_enough(self, listeners: int) -> bool:
+        """Whether one of so many listeners of this process can wait a moment longer."""
+        if listeners < CROWD:
+            return False
+        now = time.monotonic()
+        lead_s = self.given_s - (now - self.begun_at)
+        return lead_s > SAFE_LEAD_S and now - self.given_at < TOGETHER_S / 2
 
 
 @dataclass(slots=True)
@@ -72,6 +104,7 @@ class LiveSource:
     patience_s: float
     pieces_heard: int = 0
     _wanted_at: float = field(default_factory=time.monotonic)
+    _lead: _Lead = field(default_factory=_Lead)
 
     def spoken(self, joiner: LiveJoiner) -> Iterator[SpokenPart]:
         """The job's speech, joined.
@@ -97,11 +130,14 @@ class LiveSource:
         while not stream.is_over:
             if self.is_gone():
                 raise StreamCut("listener left")
+            if self._lead.is_enough(self.parts.slots.taken):
+                time.sleep(LOOK_S)
+                continue
             blocks = self._read(stream)
-            for block in blocks:
-                if (fresh := stream.take(block)) is not None:
-                    heard_at = time.monotonic()
-                    yield fresh
+            for fresh in stream.take_all(blocks):
+                heard_at = time.monotonic()
+                self._lead.give(fresh.duration_s)
+                yield fresh
             if blocks and not stream.has_gap:
                 continue
             stream.may_be_stored |= self._has_changed(watch)
@@ -178,7 +214,19 @@ class _PieceStream:
     may_be_stored: bool = True  # whether it is worth a look
     words: str = "[]"
 
-    def take(self, block: LiveBlock) -> Waveform | None:
+    def take_all(self, blocks: list[LiveBlock]) -> Iterator[Waveform]:
+        """The samples that were not heard yet; short blocks together, which is less work."""
+        fresh, size = [], 0
+        for block in blocks:
+            fresh.append(self._take(block))
+            size += len(fresh[-1])
+            if size >= self.piece.sample_rate * _FRAME_BYTES * TOGETHER_S:
+                yield self._waveform(b"".join(fresh))
+                fresh, size = [], 0
+        if size:
+            yield self._waveform(b"".join(fresh))
+
+    def _take(self, block: LiveBlock) -> bytes:
         """The samples of a block that were not heard yet.
 
         A later attempt says the same again, an earlier one may still be talking; what lies
@@ -186,17 +234,17 @@ class _PieceStream:
         """
         self.after = block.id
         if block.attempt < self.attempt or self.has_gap or self.is_over:
-            return None
+            return b""
         self.attempt = block.attempt
         self.has_gap = block.offset > self.position
         if self.has_gap:
-            return None
+            return b""
         if block.is_end:
             self.is_over, self.words = True, block.words
-            return None
+            return b""
         fresh = block.pcm[(self.position - block.offset) * _FRAME_BYTES :]
         self.position += len(fresh) // _FRAME_BYTES
-        return self._waveform(fresh) if fresh else None
+        return fresh
 
     def finish_with(self, segment: Waveform, words: list[dict[str, object]]) -> Waveform:
         """The rest of the piece from its segment."""

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_INTERVAL_S = 0.1
 RETRY_INTERVAL_S = 1.0
+MOST_OF_ITS_TIME = 0.04
 
 
 @dataclass(slots=True)
@@ -107,7 +108,10 @@ class JobWatcher:
                 if not job_ids:
                     self._thread = None  # the next listener starts another one
                     return
+            started = time.monotonic()
             pause_s = LOOK_INTERVAL_S if self._look(job_ids) else RETRY_INTERVAL_S
+            looked_s = time.monotonic() - started  # grows with the jobs, and when all is busy
+            pause_s = max(pause_s, min(RETRY_INTERVAL_S, looked_s / MOST_OF_ITS_TIME))
             time.sleep(LOOK_INTERVAL_S / 10)  # nobody is asked about twice in a moment
 
     def _look(self, job_ids: list[UUID]) -> bool:
