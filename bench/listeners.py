@@ -27,7 +27,7 @@ from deploy.local.errors import LocalStackError
 COUNTS = (300,)
 TARGET = 300
 HOLD_S = 60.0
-PER_S = 10.0
+PER_S = 5.0
 PACE = 1.1
 BLOCK_MS = 200.0
 KINDS = {"http": "POST /api/tts/stream", "socket": "/ws/tts"}

@@ -9,6 +9,7 @@ This module brings numpy, scipy and the encoder: the gateway imports it with the
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ LOOK_S = 0.1
 TOGETHER_S = 1.0  # of speech, the most that is joined and encoded at a time
 # From so many listeners of a process on they wait for longer parts, once they have so much.
 CROWD, SAFE_LEAD_S = 32, 1.0
+# Joining is a score of short calls of numpy that all let go of the interpreter. Threads that do
+# it side by side take it from each other at each of them, which costs more than the work.
+_JOINING = threading.Lock()
 _WANT_AGAIN_S = 5.0
 _FRAME_BYTES = 2
 
@@ -119,7 +123,9 @@ class LiveSource:
                 joiner.begin_piece(piece.voice)
                 self.pieces_heard += 1
                 for block in self._blocks(stream, watch):
-                    yield SpokenPart(joiner.add(block), piece)
+                    with _JOINING:
+                        joined = joiner.add(block)
+                    yield SpokenPart(joined, piece)
                 rest = joiner.end_piece(piece.pause_after_ms)
                 yield SpokenPart(rest, piece, stream.words, start)
                 self._forget(piece)
