@@ -11,7 +11,10 @@ from bench import (
     assembly,
     cutting,
     gateway,
+    listeners,
     live,
+    live_before_batch,
+    phrases,
     scaling,
     thousand_jobs,
     voice_cache,
@@ -41,6 +44,9 @@ def main() -> int:
     gateway.run(target)
     scaling.run(target)
     live.run(target)
+    phrases.run(target)
+    live_before_batch.run(target)
+    listeners.run(target)
     return 0
 
 

@@ -26,6 +26,7 @@ from mynah.errors import BrokerUnavailable, Conflict, EngineFailed, SpeechTimeou
 from mynah.messaging.live import START, LiveBlock, LiveReader
 from mynah.storage.base import ObjectStore
 from services.api.live.connection import StreamCut
+from services.api.live.lead import Lead
 from services.api.live.slots import StreamSlots
 from services.api.live.watching import JobWatcher, Watch
 from services.api.use_cases.live_speech import LiveJob, LivePiece
@@ -34,8 +35,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 0.1
 TOGETHER_S = 1.0  # of speech, the most that is joined and encoded at a time
-# From so many listeners of a process on they wait for longer parts, once they have so much.
-CROWD, SAFE_LEAD_S = 32, 1.0
 # Joining is a score of short calls of numpy that all let go of the interpreter. Threads that do
 # it side by side take it from each other at each of them, which costs more than the work.
 _JOINING = threading.Lock()
@@ -69,33 +68,6 @@ class LiveParts:
 
 
 @dataclass(slots=True)
-class _Lead:
-    """How far a listener is ahead of playing, in a crowd: each is served the more rarely.
-
-    What is joined and encoded in longer parts costs less; nobody misses what they would only
-    keep for later.
-    """
-
-    begun_at: float = 0.0
-    given_at: float = 0.0
-    given_s: float = 0.0
-
-    def give(self, duration_s: float) -> None:
-        """So much more was given."""
-        self.given_at = time.monotonic()
-        self.begun_at = self.begun_at or self.given_at
-        self.given_s += duration_s
-
-    def is_enough(self, listeners: int) -> bool:
-        """Whether one of so many listeners of this process can wait a moment longer."""
-        if listeners < CROWD:
-            return False
-        now = time.monotonic()
-        lead_s = self.given_s - (now - self.begun_at)
-        return lead_s > SAFE_LEAD_S and now - self.given_at < TOGETHER_S / 2
-
-
-@dataclass(slots=True)
 class LiveSource:
     """One live job for its listener.
 
@@ -108,7 +80,7 @@ class LiveSource:
     patience_s: float
     pieces_heard: int = 0
     _wanted_at: float = field(default_factory=time.monotonic)
-    _lead: _Lead = field(default_factory=_Lead)
+    _lead: Lead = field(default_factory=Lead)
 
     def spoken(self, joiner: LiveJoiner) -> Iterator[SpokenPart]:
         """The job's speech, joined.
