@@ -26,6 +26,7 @@ from services.api.use_cases.live_speech import Heard, LiveJob
 log = structlog.get_logger(__name__)
 
 PACE_LOOK_S = 0.02
+STEP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,8 @@ class Voicing:
         sent = 0
         if self._encoder is None:
             self._encoder = form.encoder()
-        step = max(1, form.sample_rate // 20)
+        # No more than a device has room for, else as much at a time as costs little each.
+        step = round(form.sample_rate * min(STEP_S, self._profile.ahead_s / 10))
         for start in range(0, part.waveform.frames, step):
             block = type(part.waveform)(
                 part.waveform.samples[start : start + step], form.sample_rate
