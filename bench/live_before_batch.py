@@ -15,6 +15,7 @@ import time
 import httpx
 import numpy as np
 
+from bench.live import first_sound_s
 from bench.local_stack import Target, find_target
 from bench.private_stack import PrivateStack
 from bench.report import percentiles_ms, print_machine, print_row, print_title
@@ -27,7 +28,6 @@ STORY_MINUTES = 15.0
 REQUESTS = 60
 WARM_UPS = 8
 TARGET = 1.5
-TEXT = "The moon is up, good night. Sleep well until the morning comes."
 LIVE, BATCH = "tts.espeak.live", "tts.espeak.batch"
 APP = "services.worker_tts.app"
 
@@ -46,34 +46,18 @@ def run(target: Target) -> None:
         listener = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {stack.token(stack.add_user())}"}
         )
-        body = {"text": TEXT, "voice_id": str(voice_id), "output_format": "pcm"}
         with listener:
-            _first_sounds_s(listener, body, WARM_UPS)
-            idle = _first_sounds_s(listener, body, REQUESTS)
+            for _ in range(WARM_UPS):
+                first_sound_s(listener, str(voice_id))
+            idle = [first_sound_s(listener, str(voice_id)) for _ in range(REQUESTS)]
             for _ in range(STORIES):
                 stack.speak(stack.add_user(), voice_id, story_of(STORY_MINUTES))
             time.sleep(2.0)
-            busy = _first_sounds_s(listener, body, REQUESTS)
+            busy = [first_sound_s(listener, str(voice_id)) for _ in range(REQUESTS)]
     print_row("idle: p50 / p95", percentiles_ms(idle))
     print_row("behind the stories: p50 / p95", percentiles_ms(busy))
     ratio = np.percentile(busy, 95) / np.percentile(idle, 95)
     print_row("ratio of the p95", f"{ratio:.2f}", f"<= {TARGET:g}")
-
-
-def _first_sounds_s(listener: httpx.Client, body: dict[str, str], count: int) -> list[float]:
-    """Seconds from the request to the first byte of sound, so many times in turn."""
-    times = []
-    for _ in range(count):
-        started = time.perf_counter()
-        with listener.stream("POST", "/api/tts/stream", json=body) as answer:
-            answer.raise_for_status()
-            chunks = answer.iter_raw()
-            next(chunks)
-            times.append(time.perf_counter() - started)
-            for _ in chunks:
-                pass
-        time.sleep(0.05)  # the last piece is put away
-    return times
 
 
 def main() -> int:
