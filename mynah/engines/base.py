@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mynah.audio.waveform import Waveform
 from mynah.contracts.speech import PhonemeSpan
@@ -33,6 +33,14 @@ class EngineInfo:
     # "module:function" that is given the id and returns why the engine cannot speak here, or None:
     # a quick look, taken once what it requires is there
     check: str | None = None
+    # "module:function" that is given the id and returns about how many bytes the engine takes once
+    # loaded; without it, it counts as nothing
+    memory: str | None = None
+    # "module:function" that is given what ``load_torch_file`` found, the id and the engine's tag of
+    # a language, and returns the profile in another program's voice file, or None; without torch
+    voice_file: str | None = None
+    # "module:function" that is given the id and returns the BuiltinVoices beside its weights
+    own_voices: str | None = None
     cost_per_1k_characters: float = 0.0  # credits
     characters_per_second: float = 14.0  # of speech at normal rate, for estimates
 
@@ -104,6 +112,36 @@ class Profile:
     language: str
     arrays: dict[str, Any] = field(default_factory=dict)  # name -> numpy array
     meta: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What a loaded engine does, for metrics.
+
+    ``requests``, ``tokens``, ``steps`` and ``queue_wait_s`` (a sum over the requests) count since
+    it was loaded; ``tokens_per_second`` and ``batch_size`` (requests per step) are those of the
+    last seconds. ``device_bytes``: what this process holds on ``device``.
+    """
+
+    device: str
+    device_bytes: int
+    requests: int
+    tokens: int
+    steps: int
+    queue_wait_s: float
+    waiting: int
+    running: int
+    tokens_per_second: float
+    batch_size: float
+
+
+@runtime_checkable
+class MeasuredEngine(Protocol):
+    """An engine that can tell its load."""
+
+    def measure(self) -> EngineLoad:
+        """The figures now. Any thread may ask."""
+        ...
 
 
 class SpeechEngine(Protocol):

@@ -85,7 +85,7 @@ class BuiltinVoice:
     language: str
     engine_voice: str  # what SpeechEngine.builtin_profile takes
     description: str
-    gender: Literal["female", "male", "child"]
+    gender: Literal["female", "male", "child"] | None = None  # None: not known
 
 
 def _espeak_voice(

@@ -1,4 +1,4 @@
-"""From an engine's id to the engine: whether its parts are installed, and loading it."""
+"""From an engine's id to the engine: whether its parts are installed, loading it, its files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
-from mynah.engines.base import EngineInfo, SpeechEngine
-from mynah.engines.catalog import engine_info
+from mynah.engines.base import EngineInfo, Profile, SpeechEngine
+from mynah.engines.catalog import BuiltinVoice, engine_info, resolve_language
 from mynah.errors import EngineUnavailable
 
 _log: Final = logging.getLogger(__name__)
@@ -48,6 +48,31 @@ def load_engine(engine_id: str) -> SpeechEngine:
     except (ImportError, AttributeError) as error:
         raise EngineUnavailable(f"The engine {engine_id!r} cannot be loaded: {error}.") from error
     return cast(SpeechEngine, factory())
+
+
+def needed_memory(engine_id: str) -> int:
+    """About how many bytes an engine takes once loaded; 0: it does not say. Raises NotFound."""
+    named = engine_info(engine_id).memory
+    return 0 if named is None else int(_import_named(named)(engine_id))
+
+
+def own_voices(engine_id: str) -> tuple[BuiltinVoice, ...]:
+    """The voices that lie beside an engine's weights here. Raises NotFound."""
+    named = engine_info(engine_id).own_voices
+    return () if named is None else tuple(_import_named(named)(engine_id))
+
+
+def read_voice_file(document: object, engine_id: str, language: str) -> Profile | None:
+    """An engine's profile in another program's voice file; None when it is none that it knows.
+
+    ``document``: what ``load_torch_file`` found. Raises InvalidRequest (``invalid_profile``,
+    ``unsupported_language``), NotFound.
+    """
+    info = engine_info(engine_id)
+    if info.voice_file is None:
+        return None
+    read = _import_named(info.voice_file)
+    return cast("Profile | None", read(document, engine_id, resolve_language(info, language)))
 
 
 def _run_check(info: EngineInfo) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import and_, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from mynah.contracts.states import Visibility, VoiceState
@@ -26,6 +27,16 @@ class VoiceRepository:
         self._session.add_all(
             VoiceSample(voice_id=voice.id, sample_id=sample_id, ordinal=ordinal)
             for ordinal, sample_id in enumerate(sample_ids)
+        )
+
+    def put(self, voice_id: UUID, columns: dict[str, object]) -> None:
+        """Write a voice that nobody owns, whether it is there or not; others may do so too."""
+        self._session.execute(
+            insert(Voice)
+            .values(id=voice_id, **columns)
+            .on_conflict_do_update(
+                index_elements=[Voice.id], set_={**columns, "updated_at": func.now()}
+            )
         )
 
     def visible(self, user_id: UUID, voice_id: UUID) -> Voice | None:

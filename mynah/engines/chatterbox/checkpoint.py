@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -120,6 +121,8 @@ def _find_in_hub_cache(files: ModelFiles, *, may_download: bool) -> Path:
                 f"cache.{hint}",
                 code="checkpoint_missing",
             ) from error
+    with suppress(LocalEntryNotFoundError, HfHubHTTPError, OSError):  # a voice, good to have
+        hf_hub_download(files.repository, files.conditionals, local_files_only=not may_download)
     return Path(paths[0]).parent
 
 

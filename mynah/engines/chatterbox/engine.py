@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from mynah.audio.waveform import Waveform
-from mynah.engines.base import EngineInfo, Profile, SpeechBlock, SynthesisSettings
+from mynah.engines.base import EngineInfo, EngineLoad, Profile, SpeechBlock, SynthesisSettings
 from mynah.engines.catalog import resolve_language
 from mynah.engines.chatterbox.loading import LoadedModel, load_model
+from mynah.engines.chatterbox.memory import device_bytes
 from mynah.engines.chatterbox.output import release_speech
-from mynah.engines.chatterbox.profile import SPEAKER, T3_TOKENS, check_profile, prepare_profile
+from mynah.engines.chatterbox.profile import prepare_profile
+from mynah.engines.chatterbox.profile_layout import SPEAKER, T3_TOKENS, check_profile
 from mynah.engines.chatterbox.rows import (
     CHATTERBOX,
     CHATTERBOX_MULTILINGUAL,
@@ -35,7 +37,7 @@ from mynah.engines.chatterbox.streaming import StreamDecoder
 from mynah.engines.chatterbox.t3.conditioning import VoiceConditioning
 from mynah.engines.chatterbox.text import speakable_text
 from mynah.engines.volume import bend_peaks
-from mynah.errors import InvalidRequest, NotFound
+from mynah.errors import InvalidRequest
 from mynah.settings import Settings, load_settings
 
 _SAMPLING: Final = {
@@ -70,9 +72,9 @@ class ChatterboxEngine:
         tag = resolve_language(self._info, language)
         return prepare_profile(samples, tag, self._model.networks, self._model.kind)
 
-    def builtin_profile(self, name: str, language: str) -> Profile:  # noqa: ARG002
-        """Raises NotFound: it has no voices of its own."""
-        raise NotFound(f"{self._info.name} has no voice {name!r}.", code="voice_not_found")
+    def builtin_profile(self, name: str, language: str) -> Profile:
+        """The voice beside the weights, where there is one. Raises NotFound, InvalidRequest."""
+        return self._model.own_voice.profile(name, resolve_language(self._info, language))
 
     def synthesize(
         self, text: str, profile: Profile, settings: SynthesisSettings
@@ -101,6 +103,22 @@ class ChatterboxEngine:
             solve=partial(self._solve, is_live=settings.is_live),
         )
         return self._speak(request, decoding, settings.volume)
+
+    def measure(self) -> EngineLoad:
+        """What is decoded now, and the memory that the process holds on the device."""
+        figures, device = self._model.t3.statistics(), self._model.decoder.device
+        return EngineLoad(
+            device=str(device),
+            device_bytes=device_bytes(device),
+            requests=figures.requests,
+            tokens=figures.tokens,
+            steps=figures.steps,
+            queue_wait_s=figures.queue_wait_s,
+            waiting=figures.waiting,
+            running=figures.running,
+            tokens_per_second=figures.tokens_per_second,
+            batch_size=figures.batch_size,
+        )
 
     def close(self) -> None:
         """End the engine's threads; who waits for speech gets EngineUnavailable."""

@@ -17,11 +17,14 @@ from mynah.engines.chatterbox.checkpoint import (
     find_checkpoint,
     load_weights,
 )
-from mynah.engines.chatterbox.profile import ProfileKind, ProfileNetworks
+from mynah.engines.chatterbox.own_voice import OwnVoice
+from mynah.engines.chatterbox.profile import ProfileNetworks
+from mynah.engines.chatterbox.profile_layout import ProfileKind
 from mynah.engines.chatterbox.quantization import Precision
 from mynah.engines.chatterbox.s3gen.decoder import DecoderOptions, SpeechDecoder
 from mynah.engines.chatterbox.s3gen.scheduler import FlowScheduler
 from mynah.engines.chatterbox.scheduler import SchedulerLimits, SpeechScheduler
+from mynah.engines.chatterbox.sound import BorrowedSound, Sound, version_of
 from mynah.engines.chatterbox.t3.model import T3Model
 from mynah.engines.chatterbox.text import TextTokenizer, load_tokenizer
 from mynah.engines.chatterbox.watermark import Watermarker
@@ -38,15 +41,25 @@ class LoadedModel:
     kind: ProfileKind
     tokenizer: TextTokenizer
     networks: ProfileNetworks
-    decoder: SpeechDecoder
     watermarker: Watermarker
     t3: SpeechScheduler
-    flow: FlowScheduler
+    own_voice: OwnVoice
+    borrowed: BorrowedSound
+
+    @property
+    def decoder(self) -> SpeechDecoder:
+        """From speech tokens to sound."""
+        return self.borrowed.sound.decoder
+
+    @property
+    def flow(self) -> FlowScheduler:
+        """The decoder's flow steps, those of other models with the same weights among them."""
+        return self.borrowed.sound.flow
 
     def close(self) -> None:
         """End the threads; who waits for speech gets EngineUnavailable."""
         self.t3.close()
-        self.flow.close()
+        self.borrowed.close()
 
 
 def load_model(model_id: str, settings: Settings) -> LoadedModel:
@@ -59,17 +72,21 @@ def load_model(model_id: str, settings: Settings) -> LoadedModel:
     watermarker = Watermarker()
     tokenizer = load_tokenizer(files, folder)
     voice_encoder = load_voice_encoder(folder / files.voice_encoder, device)
-    s3gen = load_s3gen(folder / files.s3gen, device, is_meanflow=config.is_gpt2)
-    decoder = SpeechDecoder(s3gen, decoder_options(precision))
-    t3 = load_t3(model_id, settings)  # last but one: from here on threads run
+    borrowed = borrow_sound(files, folder, device, precision)
+    try:
+        t3 = load_t3(model_id, settings)
+    except BaseException:
+        borrowed.close()
+        raise
+    sound = borrowed.sound
     return LoadedModel(
         kind=ProfileKind(model_id, config.prompt_tokens, is_turbo=config.is_gpt2),
         tokenizer=tokenizer,
-        networks=ProfileNetworks(s3gen.tokenizer, s3gen.speaker_encoder, voice_encoder),
-        decoder=decoder,
+        networks=ProfileNetworks(sound.tokenizer, sound.speaker_encoder, voice_encoder),
         watermarker=watermarker,
         t3=t3,
-        flow=FlowScheduler(decoder.solver),
+        own_voice=OwnVoice(folder / files.conditionals, model_id),
+        borrowed=borrowed,
     )
 
 
@@ -116,6 +133,22 @@ def load_t3(model_id: str, settings: Settings) -> SpeechScheduler:
             steps_per_readback=1 if device.type == "cpu" else _STEPS_PER_READBACK_ON_GPU,
         ),
     )
+
+
+def borrow_sound(
+    files: ModelFiles, folder: Path, device: Any, precision: Precision
+) -> BorrowedSound:
+    """A model's S3Gen, loaded where no other model has the same. Raises EngineUnavailable."""
+    path, is_meanflow = folder / files.s3gen, files.t3_config.is_gpt2
+
+    def build() -> Sound:
+        s3gen = load_s3gen(path, device, is_meanflow=is_meanflow)
+        decoder = SpeechDecoder(s3gen, decoder_options(precision))
+        flow = FlowScheduler(decoder.solver)
+        return Sound(s3gen.tokenizer, s3gen.speaker_encoder, decoder, flow)
+
+    key = (version_of(path), str(device), decoder_options(precision), is_meanflow)
+    return BorrowedSound(key, build)
 
 
 def load_s3gen(path: Path, device: Any, *, is_meanflow: bool) -> Any:

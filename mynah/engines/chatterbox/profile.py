@@ -1,4 +1,4 @@
-"""What Chatterbox derives from a voice's samples, and the library's own ``conds.pt``.
+"""What Chatterbox derives from a voice's samples.
 
 Each network runs once: both cuts of the reference that need speech tokens go through the
 tokenizer side by side. Only the seconds that the networks look at are touched. Exaggeration is
@@ -9,7 +9,7 @@ chatterbox-tts 0.1.7.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,21 +23,17 @@ from mynah.audio.loudness import apply_gain, measure_loudness
 from mynah.audio.resample import resample
 from mynah.audio.waveform import Samples, Waveform
 from mynah.engines.base import Profile
-from mynah.engines.chatterbox.s3gen.layout import (
-    FRAMES_PER_TOKEN,
-    MELS,
-    SAMPLE_RATE,
-    TOKEN_RATE,
-    VOCABULARY,
+from mynah.engines.chatterbox.profile_layout import (
+    MEL,
+    SPEAKER,
+    T3_TOKENS,
+    TOKENS,
+    VERSION,
+    X_VECTOR,
+    ProfileKind,
 )
-from mynah.engines.chatterbox.s3gen.prompt import MEL, TOKENS, X_VECTOR, X_VECTOR_WIDTH
-from mynah.engines.torch_file import load_torch_file
-from mynah.errors import InvalidAudio, InvalidRequest
-
-ENGINE: Final = "chatterbox"
-VERSION: Final = "1"
-SPEAKER, T3_TOKENS = "t3.speaker", "t3.prompt_tokens"
-SPEAKER_WIDTH: Final = 256
+from mynah.engines.chatterbox.s3gen.layout import FRAMES_PER_TOKEN, SAMPLE_RATE, TOKEN_RATE
+from mynah.errors import InvalidAudio
 
 _TOKENIZER_RATE: Final = 16_000
 _MELS_PER_TOKEN: Final = 4
@@ -59,21 +55,6 @@ class ProfileNetworks:
     tokenizer: Any
     speaker_encoder: Any
     voice_encoder: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileKind:
-    """What one model asks of a reference. Its id and its engine's are stamped on its profiles;
-    ``prompt_tokens``: how many T3 takes."""
-
-    model: str
-    prompt_tokens: int
-    is_turbo: bool = False
-
-    @property
-    def engine(self) -> str:
-        """The id of the model's row in the catalog."""
-        return ENGINE if self.model == "english" else f"{ENGINE}-{self.model}"
 
 
 def prepare_profile(
@@ -110,37 +91,6 @@ def prepare_profile(
             "The recording holds too little speech for a profile.", code="too_little_speech"
         )
     return Profile(kind.engine, VERSION, language, arrays, {"model": kind.model})
-
-
-def read_conditionals(data: bytes, language: str, kind: ProfileKind) -> Profile:
-    """The profile in a ``conds.pt`` that the library saved; nothing in the file is run.
-
-    Raises InvalidRequest (``invalid_profile``; ``unsafe_voice_file``, ``damaged_voice_file``).
-    """
-    content = load_torch_file(data)
-    t3, gen = _part(content, "t3"), _part(content, "gen")
-    arrays = {
-        SPEAKER: _floats(t3, "speaker_emb", (SPEAKER_WIDTH,)),
-        T3_TOKENS: _tokens(t3, "cond_prompt_speech_tokens"),
-        TOKENS: _tokens(gen, "prompt_token"),
-        MEL: _floats(gen, "prompt_feat", (-1, MELS)),
-        X_VECTOR: _floats(gen, "embedding", (X_VECTOR_WIDTH,)),
-    }
-    count = min(len(arrays[TOKENS]), len(arrays[MEL]) // FRAMES_PER_TOKEN)
-    arrays[TOKENS] = arrays[TOKENS][:count]
-    arrays[MEL] = arrays[MEL][: count * FRAMES_PER_TOKEN]
-    return Profile(kind.engine, VERSION, language, arrays, {"model": kind.model})
-
-
-def check_profile(profile: Profile, kind: ProfileKind) -> None:
-    """Raises InvalidRequest (``invalid_profile``) for another engine's, version's or model's."""
-    stamp = (profile.engine, profile.version, profile.meta.get("model"))
-    if stamp != (kind.engine, VERSION, kind.model):
-        made_by = " ".join(str(part) for part in stamp)
-        raise InvalidRequest(
-            f"The profile was made by {made_by}, not by {kind.engine} {VERSION} {kind.model}.",
-            code="invalid_profile",
-        )
 
 
 def _reference(samples: Sequence[Waveform], kind: ProfileKind) -> Waveform:
@@ -191,35 +141,3 @@ def _tokenize(tokenizer: Any, waves: Sequence[Any], first_max: int) -> list[Arra
         row[:count].cpu().numpy().astype(np.int64)
         for row, count in zip(codes, counts.tolist(), strict=True)
     ]
-
-
-def _part(content: object, name: str) -> Mapping[str, Any]:
-    part = content.get(name) if isinstance(content, Mapping) else None
-    if not isinstance(part, Mapping):
-        raise _invalid(f"it has no part {name!r}")
-    return part
-
-
-def _floats(part: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
-    array = part.get(name)
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise _invalid(f"{name} is missing")
-    width = shape[-1]
-    if array.ndim == 0 or array.shape[-1] != width or (len(shape) == 1 and array.size != width):
-        raise _invalid(f"{name} has the shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise _invalid(f"{name} holds what is not a number")
-    return array.reshape(shape).astype(np.float32)
-
-
-def _tokens(part: Mapping[str, Any], name: str) -> Array:
-    array = part.get(name)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu" or not array.size:
-        raise _invalid(f"{name} is missing")
-    if array.min() < 0 or array.max() >= VOCABULARY:
-        raise _invalid(f"{name} holds numbers that are no tokens")
-    return array.reshape(-1).astype(np.int64)
-
-
-def _invalid(why: str) -> InvalidRequest:
-    return InvalidRequest(f"The conditionals cannot be read: {why}.", code="invalid_profile")

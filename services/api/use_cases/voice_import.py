@@ -26,6 +26,7 @@ from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.engines.base import EngineInfo, Profile
 from mynah.engines.catalog import engine_info, load_engines, resolve_language
 from mynah.engines.profile_file import dump_profile, load_profile
+from mynah.engines.registry import read_voice_file
 from mynah.engines.torch_file import load_torch_file
 from mynah.errors import InvalidAudio, InvalidRequest, PayloadTooLarge, StorageUnavailable
 from mynah.settings import Settings
@@ -189,6 +190,9 @@ def _read_tensors(
 ) -> tuple[ImportOrder, _Contents]:
     """Audio, when the file holds an array by one of the usual names; else a profile's arrays."""
     document = load_torch_file(data)
+    foreign = _read_foreign(order, document, default_engine)
+    if foreign is not None:
+        return foreign
     table = document if isinstance(document, dict) else {"audio": document}
     audio = next((table[name] for name in _AUDIO_NAMES if name in table), None)
     if isinstance(audio, np.ndarray):
@@ -206,6 +210,25 @@ def _read_tensors(
     # Through the file's form and back: the same checks as for a profile that came as one.
     profile = load_profile(dump_profile(profile), order.engine or info.id)
     return replace(order, engine=info.id, language=language), _Contents("pth", profile=profile)
+
+
+def _read_foreign(
+    order: ImportOrder, document: object, default_engine: str
+) -> tuple[ImportOrder, _Contents] | None:
+    """Another program's voice file, for the first engine that knows it and speaks the language."""
+    if order.language is None:
+        return None
+    engines = [order.engine] if order.engine else [default_engine, *load_engines()]
+    for info in map(_known_engine, engines):
+        try:
+            profile = read_voice_file(document, info.id, order.language)
+        except InvalidRequest as error:
+            if order.engine or error.code != "unsupported_language":
+                raise
+            continue
+        if profile is not None:
+            return replace(order, engine=info.id), _Contents("pth", profile=profile)
+    return None
 
 
 def _flatten(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 from mynah.contracts import object_keys
 from mynah.contracts.speech import CloneRequest
@@ -22,6 +22,7 @@ from mynah.db.models import Job, Sample, Voice
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import BUILTIN_VOICES, engine_info, load_engines, resolve_language
 from mynah.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
+from mynah.jobs.public_voices import publish_voices
 from mynah.jobs.submission import StepPlan, submit_job
 from mynah.jobs.transitions import cancel_job, fail_job
 from mynah.settings import Settings
@@ -219,22 +220,7 @@ def cancel_clone_job(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Job:
 
 def seed_builtin_voices(uow: UnitOfWork) -> int:
     """Write the engines' own voices as public voices; running it again updates them."""
-    now = utc_now()
-    for builtin in BUILTIN_VOICES:
-        voice_id = uuid5(NAMESPACE_URL, f"mynah:voice:{builtin.engine}:{builtin.slug}")
-        voice = uow.voices.by_id(voice_id)
-        if voice is None:
-            voice = Voice(id=voice_id, objects={}, kids=False, profile_version=1, created_at=now)
-            uow.session.add(voice)
-        voice.name = builtin.name
-        voice.description = builtin.description
-        voice.language = builtin.language
-        voice.engine = builtin.engine
-        voice.engine_voice = builtin.engine_voice
-        voice.state = VoiceState.READY
-        voice.visibility = Visibility.PUBLIC
-        voice.facts = {"gender": builtin.gender}
-    return len(BUILTIN_VOICES)
+    return publish_voices(uow, BUILTIN_VOICES)
 
 
 def _ensure_usable(samples: Sequence[Sample], wanted: Sequence[UUID]) -> None:

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from mynah.engines.base import Profile
+from mynah.engines.chatterbox.profile_layout import MEL, TOKENS, X_VECTOR, X_VECTOR_WIDTH
 from mynah.engines.chatterbox.s3gen.encoder import FlowEncoder
 from mynah.engines.chatterbox.s3gen.layout import FRAMES_PER_TOKEN, MELS, TOKEN_RATE, VOCABULARY
 from mynah.errors import InvalidRequest
 
-X_VECTOR_WIDTH: Final = 192
-TOKENS, MEL, X_VECTOR = "s3gen.prompt_tokens", "s3gen.prompt_mel", "s3gen.x_vector"
+MAX_PROMPT_S: Final = 30  # profiles have 10; the work of each text grows with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ def load_prompt(
     tokens, mel, x_vector = (_array(profile, name) for name in (TOKENS, MEL, X_VECTOR))
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not len(tokens):
         raise _invalid(f"{TOKENS} is no list of tokens")
+    if len(tokens) > MAX_PROMPT_S * TOKEN_RATE:
+        raise _invalid(f"{TOKENS} is longer than {MAX_PROMPT_S} s")
     if tokens.min() < 0 or tokens.max() >= VOCABULARY:
         raise _invalid(f"{TOKENS} holds numbers that are no tokens")
     if mel.shape != (len(tokens) * FRAMES_PER_TOKEN, MELS) or mel.dtype.kind != "f":

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from bench.chatterbox import upstream
 from mynah.engines.base import Profile
 from mynah.engines.chatterbox.checkpoint import MODELS, ModelFiles
-from mynah.engines.chatterbox.profile import SPEAKER, T3_TOKENS
+from mynah.engines.chatterbox.profile_layout import SPEAKER, T3_TOKENS
 
 _CLASSES = {
     "english": tts.ChatterboxTTS,

@@ -10,7 +10,7 @@ import torch
 
 from bench.chatterbox.upstream import build_s3gen
 from mynah.engines.base import Profile
-from mynah.engines.chatterbox.s3gen.prompt import MEL, TOKENS, X_VECTOR
+from mynah.engines.chatterbox.profile_layout import MEL, TOKENS, X_VECTOR
 
 VOICED_HZ = 150.0
 

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("chatterbox")
 
 from mynah.engines.base import Profile  # noqa: E402
+from mynah.engines.chatterbox.profile_layout import MEL, TOKENS  # noqa: E402
 from mynah.engines.chatterbox.s3gen.decoder import (  # noqa: E402
     DecodeRequest,
     DecoderOptions,
@@ -18,7 +19,6 @@ from mynah.engines.chatterbox.s3gen.decoder import (  # noqa: E402
     speech_tokens,
 )
 from mynah.engines.chatterbox.s3gen.flow import group_by_length  # noqa: E402
-from mynah.engines.chatterbox.s3gen.prompt import MEL, TOKENS  # noqa: E402
 from mynah.errors import EngineFailed, InvalidRequest  # noqa: E402
 from tests.unit.engines.chatterbox.s3gen_parts import (  # noqa: E402
     library_prompt,

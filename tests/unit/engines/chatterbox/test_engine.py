@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file, save_file
 
-from bench.chatterbox import checkpoints, upstream
 from mynah.audio.waveform import Samples, Waveform
 from mynah.engines import registry
 from mynah.engines.base import Profile, SynthesisSettings
-from mynah.engines.chatterbox import checkpoint, engine, loading, readiness
+from mynah.engines.chatterbox import engine, memory, own_voice, readiness
 from mynah.engines.chatterbox.engine import ChatterboxEngine
 from mynah.engines.chatterbox.rows import MODEL_IDS, ROWS
 from mynah.engines.profile_file import dump_profile, load_profile
@@ -33,7 +30,11 @@ from mynah.errors import (
 from mynah.settings import Settings
 from tests.parts import wait_for
 from tests.unit.engines.chatterbox.library_generate import library_tokens
-from tests.unit.engines.chatterbox.s3gen_parts import VOICED_HZ
+from tests.unit.engines.chatterbox.small_models import (
+    load_at_test_size,
+    write_conditionals,
+    write_small_models,
+)
 
 RATE = 24_000
 TEXT = "The lamp is lit."
@@ -45,14 +46,7 @@ MOST_TOKENS = 40  # random weights seldom end by themselves
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All three models, small, with voiced speech."""
     root = tmp_path_factory.mktemp("models")
-    for model in checkpoint.MODELS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the library's constructors use what is deprecated
-            written = checkpoints.write_checkpoint(root, model, small=True)
-        path = written.folder / written.files.s3gen
-        weights = load_file(path)
-        weights["mel2wav.f0_predictor.classifier.bias"].fill_(VOICED_HZ)
-        save_file(weights, path)
+    write_small_models(root)
     return root
 
 
@@ -61,16 +55,7 @@ def small(root: Path) -> Iterator[Settings]:
     """Settings by which the small models are loaded, and quickly spoken."""
     settings = Settings(chatterbox_dir=root, chatterbox_device="cpu", chatterbox_rows=16)
     with pytest.MonkeyPatch.context() as patch:
-        for model, config in checkpoints.SMALL_CONFIGS.items():
-            files = replace(checkpoint.MODELS[model], t3_config=config)
-            patch.setitem(checkpoint.MODELS, model, files)
-        patch.setattr(
-            loading,
-            "build_s3gen",
-            lambda *, is_meanflow: upstream.build_s3gen(meanflow=is_meanflow, small=True),
-        )
-        request = engine.TokenRequest
-        patch.setattr(engine, "TokenRequest", lambda **o: request(**o, max_tokens=MOST_TOKENS))
+        load_at_test_size(patch, lambda _: MOST_TOKENS)
         yield settings
 
 
@@ -273,6 +258,58 @@ def test_recordings_without_speech_and_unknown_voices_are_refused(
             speaking.prepare_profile([Waveform(samples, RATE)], "en")
     with pytest.raises(NotFound):
         speaking.builtin_profile("any", "en")
+
+
+def test_the_voice_beside_the_weights_is_the_engines_own(
+    small: Settings, root: Path, tmp_path: Path
+) -> None:
+    assert own_voice.own_voices("chatterbox", small) == ()
+    shutil.copytree(root / "chatterbox", tmp_path / "chatterbox")
+    write_conditionals(tmp_path / "chatterbox" / "conds.pt")
+    settings = small.model_copy(update={"chatterbox_dir": tmp_path})
+    [voice] = own_voice.own_voices("chatterbox-multilingual", settings)
+    loaded = ChatterboxEngine(ROWS[1], settings)
+    try:
+        profile = loaded.builtin_profile(voice.engine_voice, "de-DE")
+        assert (profile.engine, profile.language) == ("chatterbox-multilingual", "de")
+        assert speak(loaded, profile).size
+        with pytest.raises(NotFound):
+            loaded.builtin_profile("another", "de")
+    finally:
+        loaded.close()
+
+
+def test_models_with_the_same_sound_hold_it_once_and_the_last_one_ends_it(
+    small: Settings, root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "chatterbox", tmp_path / "chatterbox")
+    own = small.model_copy(update={"chatterbox_dir": tmp_path})
+    first, second = (ChatterboxEngine(row, own) for row in ROWS[:2])
+    assert first._model.decoder is second._model.decoder
+    first.close()
+    first.close()  # again does nothing
+    assert speak(second, make_profile(second)).size
+    second.close()
+    again = ChatterboxEngine(ROWS[0], own)
+    assert again._model.decoder is not second._model.decoder
+    again.close()
+
+
+def test_the_memory_that_a_model_needs_follows_its_files_and_format(small: Settings) -> None:
+    def needed(**changes: object) -> int:
+        plain = {"chatterbox_cache_mib": 1, "chatterbox_prefix_mib": 1}
+        return (
+            memory.needed_memory("chatterbox", small.model_copy(update={**plain, **changes}))
+            - 2 * 2**20
+        )
+
+    exact = needed()
+    folder = Path(str(small.chatterbox_dir)) / "chatterbox"
+    files = ("t3_cfg.safetensors", "s3gen.safetensors", "ve.safetensors")
+    assert exact == pytest.approx(sum((folder / f).stat().st_size for f in files), rel=0.05)
+    bf16, int8 = needed(chatterbox_precision="bf16"), needed(chatterbox_precision="int8")
+    assert exact > bf16 > int8 > exact / 4
+    assert needed(chatterbox_dir=folder / "nowhere") < 0  # not there: it counts as nothing
 
 
 def test_volume_is_applied_and_stays_within_full_scale(english: ChatterboxEngine) -> None:

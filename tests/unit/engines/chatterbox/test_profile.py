@@ -19,17 +19,20 @@ with warnings.catch_warnings():
     from chatterbox.tts import ChatterboxTTS
 
 from mynah.audio.waveform import Waveform  # noqa: E402
-from mynah.engines.chatterbox.profile import (  # noqa: E402
+from mynah.engines.chatterbox.conditionals import read_conditionals, read_voice_file  # noqa: E402
+from mynah.engines.chatterbox.profile import ProfileNetworks, prepare_profile  # noqa: E402
+from mynah.engines.chatterbox.profile_layout import (  # noqa: E402
+    MEL,
     SPEAKER,
     T3_TOKENS,
+    TOKENS,
+    X_VECTOR,
     ProfileKind,
-    ProfileNetworks,
     check_profile,
-    prepare_profile,
-    read_conditionals,
 )
-from mynah.engines.chatterbox.s3gen.prompt import MEL, TOKENS, X_VECTOR  # noqa: E402
+from mynah.engines.chatterbox.s3gen.decoder import SpeechDecoder  # noqa: E402
 from mynah.engines.profile_file import dump_profile, load_profile  # noqa: E402
+from mynah.engines.torch_file import load_torch_file  # noqa: E402
 from mynah.errors import InvalidAudio, InvalidRequest  # noqa: E402
 from tests.unit.engines.chatterbox.s3gen_parts import small_s3gen  # noqa: E402
 
@@ -93,7 +96,7 @@ def test_the_librarys_file_gives_the_same_profile(networks, s3gen, voice_encoder
     conditionals = library_conditionals(s3gen, voice_encoder, recording, monkeypatch)
     stored = io.BytesIO()
     conditionals.save(stored)
-    read = read_conditionals(stored.getvalue(), "en", ENGLISH)
+    read = read_conditionals(stored.getvalue(), "en", "english")
     prepared = prepare_profile([recording], "en", networks, ENGLISH)
     assert read.meta == prepared.meta == {"model": "english"}
     for name, array in prepared.arrays.items():
@@ -177,7 +180,7 @@ def test_recordings_that_say_nothing_are_refused(networks, recording, kind, code
     "changes", [{"engine": "espeak"}, {"version": "0"}, {"meta": {"model": "turbo"}}, {"meta": {}}]
 )
 def test_a_profile_of_another_model_is_refused(changes):
-    profile = read_conditionals(stored(), "en", ENGLISH)
+    profile = read_conditionals(stored(), "en", "english")
     check_profile(profile, ENGLISH)
     with pytest.raises(InvalidRequest):
         check_profile(replace(profile, **changes), ENGLISH)
@@ -208,7 +211,7 @@ def stored(**changes):
 
 
 def test_good_conditionals_are_read():
-    arrays = read_conditionals(stored(), "en", ENGLISH).arrays
+    arrays = read_conditionals(stored(), "en", "english").arrays
     assert arrays[MEL].shape == (500, 80)
     assert arrays[T3_TOKENS].tolist() == list(range(150))
 
@@ -226,5 +229,25 @@ def test_good_conditionals_are_read():
 )
 def test_conditionals_that_do_not_fit_are_refused(changes):
     with pytest.raises(InvalidRequest) as raised:
-        read_conditionals(stored(**changes), "en", ENGLISH)
+        read_conditionals(stored(**changes), "en", "english")
+    assert raised.value.code == "invalid_profile"
+
+
+def test_a_voice_file_is_known_by_its_parts_and_cut_to_what_the_model_takes():
+    document = load_torch_file(stored(t3__cond_prompt_speech_tokens=torch.arange(375)[None]))
+    for engine_id, most in (("chatterbox", 150), ("chatterbox-turbo", 375)):
+        profile = read_voice_file(document, engine_id, "en")
+        assert profile.engine == engine_id
+        assert len(profile.arrays[T3_TOKENS]) == most
+    for strange in ({}, {"t3": {}}, [], None, {"audio": np.zeros(3)}):
+        assert read_voice_file(strange, "chatterbox", "en") is None
+
+
+def test_a_prompt_that_would_slow_every_text_is_refused(s3gen):
+    decoder = SpeechDecoder(s3gen)
+    profile = read_conditionals(stored(), "en", "english")
+    tokens, mel = np.zeros(20_000, np.int64), np.zeros((40_000, 80), np.float32)
+    endless = replace(profile, arrays={**profile.arrays, TOKENS: tokens, MEL: mel})
+    with pytest.raises(InvalidRequest) as raised:
+        decoder.prompt(endless)
     assert raised.value.code == "invalid_profile"
