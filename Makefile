@@ -20,6 +20,9 @@ FLOWER_PORT ?=
 ports = $(if $(PORT),--gateway-port=$(PORT)) $(if $(PG_PORT),--postgres-port=$(PG_PORT)) \
 	$(if $(REDIS_PORT),--redis-port=$(REDIS_PORT)) $(if $(FLOWER_PORT),--flower-port=$(FLOWER_PORT))
 
+# Which engines the stack serves beside eSpeak, by commas: chatterbox, chatterbox-multilingual, …
+ENGINE ?= $(MYNAH_ENGINES)
+
 # Which part's log to show, and what else to hand to pytest or the benchmarks.
 PART ?=
 ARGS ?=
@@ -40,8 +43,8 @@ engine-chatterbox: setup ## install the Chatterbox engine and torch into .venv (
 demo: setup ## clone a voice and speak a story (RECORDING=… STORY=… LANGUAGE=en)
 	@$(LOCAL) demo --recording "$(RECORDING)" --story "$(STORY)" --language "$(LANGUAGE)" $(ports)
 
-up: setup ## start the local stack (PORT=8000 PG_PORT=55432 REDIS_PORT=56379 FLOWER_PORT=5555)
-	@$(LOCAL) up $(ports)
+up: setup $(if $(findstring chatterbox,$(ENGINE)),engine-chatterbox) ## start the local stack (PORT=8000 PG_PORT=… REDIS_PORT=… FLOWER_PORT=… ENGINE=chatterbox)
+	@MYNAH_ENGINES="$(ENGINE)" $(LOCAL) up $(ports)
 
 down: setup ## stop the local stack
 	@$(LOCAL) down

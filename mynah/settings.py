@@ -75,6 +75,15 @@ class Settings(BaseSettings):
     profile_cache_mib: int = Field(256, ge=1)
     output_retention_h: int = Field(30 * 24, ge=1)
 
+    # Engines in the speech workers
+    warm_engines: str = Field("", description="ids, by commas: loaded at start and kept")
+    engine_memory_mib: int = Field(0, ge=0, description="of all engines of a process; 0: no limit")
+    engine_idle_unload_s: float = Field(1800.0, ge=0, description="unused for so long; 0: never")
+    engine_test_interval_s: float = Field(
+        120.0, ge=0, description="a loaded engine that was silent speaks a test; 0: never"
+    )
+    engine_test_timeout_s: float = Field(60.0, gt=0, description="for the test to be spoken")
+
     # Chatterbox
     chatterbox_dir: Path | None = None  # its checkpoints; None = the hub's cache
     chatterbox_download: bool = False

@@ -131,6 +131,24 @@ class StackEnvironment:
         """The address of the operators' view."""
         return f"http://{HOST}:{self.ports.flower}"
 
+    @property
+    def engines(self) -> list[str]:
+        """The engines beside eSpeak that the stack serves, by commas in ``MYNAH_ENGINES``.
+
+        Raises:
+            LocalStackError: there is no such engine.
+        """
+        named = [name.strip() for name in os.environ.get("MYNAH_ENGINES", "").split(",")]
+        chosen = [name for name in named if name]
+        if chosen:
+            from mynah.engines.catalog import load_engines  # noqa: PLC0415 - seldom needed
+
+            for name in chosen:
+                if name not in load_engines():
+                    known = ", ".join(load_engines())
+                    raise LocalStackError(f"There is no engine '{name}'. There are: {known}.")
+        return chosen
+
     def postgres(self) -> PostgresServer:
         """Return the database server."""
         folder = choose_folder(self.layout.home, "postgres", unprivileged_account())
@@ -149,6 +167,7 @@ class StackEnvironment:
         ``MYNAH_…=… make up``; what the stack decides wins over them.
         """
         return {
+            "MYNAH_WARM_ENGINES": ",".join(self.engines),
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             "MYNAH_DATABASE_URL": self.postgres().url(USER),

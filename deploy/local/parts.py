@@ -15,12 +15,17 @@ from deploy.local.environment import ROOT, StackEnvironment
 from deploy.local.ports import HOST
 from deploy.local.postgres_server import USER
 from deploy.local.processes import Command
+from mynah.contracts.states import Lane
+from mynah.contracts.tasks import SYNTHESIZE
 
 _CORES = os.cpu_count() or 1
 
 # On one machine all share the processors: requests are answered first, then comes live speech,
 # then its assembly, then what has time.
 LIVE_NICENESS, AUDIO_NICENESS, BATCH_NICENESS = 3, 5, 10
+
+# A text with guidance takes two of the rows that are decoded at a time, 32 by default.
+_ENGINE_THREADS = 16
 
 _TTS_APP = "services.worker_tts.app"
 _AUDIO_APP = "services.audio_proc.app"
@@ -78,6 +83,7 @@ def build_parts(environment: StackEnvironment) -> StackParts:
                 processes=max(1, _CORES - 1),
                 niceness=BATCH_NICENESS,
             ),
+            *_engine_workers(environment),
             _worker(
                 *(environment, "audio", _AUDIO_APP, "audio"), processes=2, niceness=AUDIO_NICENESS
             ),
@@ -124,6 +130,22 @@ def _gateway(environment: StackEnvironment) -> Part:
     return Part("gateway", lambda: command, lambda _: answers(f"{environment.api_url}/ready"))
 
 
+def _engine_workers(environment: StackEnvironment) -> list[Part]:
+    """Return the worker of the engines that were chosen beside eSpeak: one process, since each
+    would load the weights once more; its requests are decoded together."""
+    engines = environment.engines
+    if not engines:
+        return []
+    queues = [SYNTHESIZE.queue_for(engine, lane) for lane in Lane for engine in engines]
+    return [
+        _worker(
+            *(environment, "tts-engines", _TTS_APP, ",".join(queues)),
+            threads=_ENGINE_THREADS,
+            niceness=_LIVE_NICENESS,
+        )
+    ]
+
+
 def _worker(
     environment: StackEnvironment,
     name: str,
@@ -131,10 +153,13 @@ def _worker(
     queues: str,
     *,
     processes: int | None = None,
+    threads: int | None = None,
     niceness: int = 0,
 ) -> Part:
-    """Return a worker pool; without a number of processes it works in its own (``solo``)."""
+    """Return a worker pool of processes or of threads, or one that works by itself (``solo``)."""
     pool = ["-P", "solo"] if processes is None else ["-P", "prefork", "-c", str(processes)]
+    if threads is not None:
+        pool = ["-P", "threads", "-c", str(threads)]
     command = _python(
         environment,
         "celery",

@@ -6,12 +6,17 @@ from pydantic import BaseModel, ConfigDict
 
 
 class EngineReport(BaseModel):
-    """Whether an engine can be loaded where its worker runs and, when not, why."""
+    """Whether an engine can speak where its worker runs and, when not, why.
+
+    ``loaded``: it is in the worker's memory; false where processes of the worker load for
+    themselves.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     available: bool
     reason: str | None = None
+    loaded: bool = False
 
 
 class WorkerReport(BaseModel):

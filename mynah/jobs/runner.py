@@ -11,7 +11,7 @@ import structlog
 from mynah.contracts.tasks import StepPayload
 from mynah.db.models import Job
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from mynah.errors import MynahError
+from mynah.errors import EngineUnavailable, MynahError
 from mynah.jobs.claims import (
     Claim,
     ClaimLost,
@@ -86,11 +86,14 @@ class StepRunner:
 
     def _give_up(self, claim: Claim, error: MynahError) -> None:
         log.warning("step_failed", task=claim.step.task, error_code=error.code)
+        # What this worker cannot load another may; what no worker can must not wait for ever.
+        is_free = not isinstance(error, EngineUnavailable) or error.code == "engine_busy"
+        may_repeat = is_free or claim.step.attempts < self.settings.max_attempts
         with self.new_uow() as uow:
-            if error.retryable:
+            if error.retryable and may_repeat:
                 doublings = min(claim.step.sent_count - 1, MAX_DOUBLINGS)
                 delay_s = min(RETRY_DELAY_S * 2**doublings, MAX_RETRY_DELAY_S)
-                put_back_step(uow, claim.step, claim.token, delay_s, is_free=True)
+                put_back_step(uow, claim.step, claim.token, delay_s, is_free=is_free)
             else:
                 fail_claimed_job(uow, claim, error)
             uow.commit()

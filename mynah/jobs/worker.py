@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mynah.contracts.workers import WorkerReport
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.once import OncePerProcess
 from mynah.jobs.runner import StepRunner
-from mynah.messaging.celery_app import CeleryApp, make_app, make_worker_app
+from mynah.messaging.celery_app import CeleryApp, WorkerHooks, make_app, make_worker_app
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings, load_settings
 from mynah.storage.base import ObjectStore
@@ -51,16 +50,15 @@ def build_worker_context(settings: Settings, sender_app: CeleryApp) -> WorkerCon
 
 
 def worker_parts(
-    name: str, describe: Callable[[frozenset[str]], WorkerReport] = lambda _: WorkerReport()
+    name: str, hooks: WorkerHooks | None = None
 ) -> tuple[CeleryApp, Callable[[], WorkerContext]]:
     """A worker's Celery app, and a function that gives each process its own context.
 
-    ``describe`` says of a worker what others should know, from the queues that it serves.
     A pool that forks must not share connections or the lease keeper's thread, so the context
     is made on first use and forgotten in a forked child.
     """
     settings = load_settings()
-    app = make_worker_app(name, settings, describe)
+    app = make_worker_app(name, settings, hooks or WorkerHooks())
 
     def build() -> WorkerContext:
         return build_worker_context(settings, make_app("sender", settings))

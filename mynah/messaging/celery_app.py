@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery as CeleryApp
+from celery.concurrency.prefork import TaskPool as ForkingPool
 from celery.schedules import schedule
 from celery.signals import (
     setup_logging,
     worker_init,
+    worker_process_init,
     worker_process_shutdown,
     worker_ready,
     worker_shutdown,
@@ -22,7 +25,7 @@ from mynah.observability.logging import configure_logging
 from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings
 
-__all__ = ["CeleryApp", "make_app", "make_beat_app", "make_worker_app"]
+__all__ = ["CeleryApp", "WorkerHooks", "make_app", "make_beat_app", "make_worker_app"]
 
 EXPIRE_INTERVAL_S = 60.0
 DELIVER_INTERVAL_S = 1.0
@@ -83,23 +86,37 @@ def make_beat_app(settings: Settings) -> CeleryApp:
     return app
 
 
-def make_worker_app(
-    name: str, settings: Settings, describe: Callable[[frozenset[str]], WorkerReport]
-) -> CeleryApp:
-    """A worker's app: logs as the gateway does, shows its metrics, and says that it lives.
+@dataclass(frozen=True, slots=True)
+class WorkerHooks:
+    """What a kind of worker does beside its tasks; each is given the queues that it serves.
 
-    ``describe`` makes the report of a worker from the queues that it serves.
+    ``describe``: what others should know of it, asked again and again. ``begin``, ``end``: when a
+    process that runs its tasks starts, and ends; a forked one that ends is not told.
     """
+
+    describe: Callable[[frozenset[str]], WorkerReport] = lambda _: WorkerReport()
+    begin: Callable[[frozenset[str]], None] = lambda _: None
+    end: Callable[[frozenset[str]], None] = lambda _: None
+
+
+def make_worker_app(name: str, settings: Settings, hooks: WorkerHooks) -> CeleryApp:
+    """A worker's app: logs as the gateway does, shows its metrics, and says that it lives."""
     app = make_app(name, settings, for_worker=True)
     _log_as_the_gateway_does(name, settings)
     announcer = Announcer(Presence(settings))
 
-    def announce(sender: Any, **_: object) -> None:
-        queues = frozenset(sender.app.amqp.queues.consume_from)
-        announcer.start(sender.hostname, describe(queues))
+    def queues() -> frozenset[str]:
+        return frozenset(app.amqp.queues.consume_from)
 
-    # All in the worker's main process, which lives as long as the worker does.
+    def announce(sender: Any, **_: object) -> None:
+        if not isinstance(sender.pool, ForkingPool):  # tasks run in this very process
+            hooks.begin(queues())
+        announcer.start(sender.hostname, lambda: hooks.describe(queues()))
+
+    worker_process_init.connect(lambda **_: hooks.begin(queues()), weak=False)
+    # All else in the worker's main process, which lives as long as the worker does.
     worker_ready.connect(announce, weak=False)
+    worker_shutdown.connect(lambda **_: hooks.end(queues()), weak=False)
     worker_shutdown.connect(lambda **_: announcer.stop(), weak=False)
     worker_init.connect(lambda **_: serve_metrics(settings.metrics_port), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: forget_process(pid), weak=False)

@@ -7,6 +7,7 @@ costs nothing: the next announcement writes them again.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -83,11 +84,15 @@ class Announcer:
         self._name = ""
         self._thread: threading.Thread | None = None
 
-    def start(self, name: str, report: WorkerReport) -> None:
-        """Announce at once, then again and again."""
+    def start(self, name: str, describe: Callable[[], WorkerReport]) -> None:
+        """Announce what ``describe`` says, at once, then again and again."""
         self._name = name
         self._thread = threading.Thread(
-            target=self._run, args=(report,), name="announcer", daemon=True
+            # asked here first: what it imports is there before the worker forks again
+            target=self._run,
+            args=(describe(), describe),
+            name="announcer",
+            daemon=True,
         )
         self._thread.start()
 
@@ -102,7 +107,7 @@ class Announcer:
         except BrokerUnavailable:
             log.warning("worker_not_withdrawn", worker=self._name)
 
-    def _run(self, report: WorkerReport) -> None:
+    def _run(self, report: WorkerReport, describe: Callable[[], WorkerReport]) -> None:
         while True:
             try:
                 self._presence.announce(self._name, report)
@@ -110,6 +115,10 @@ class Announcer:
                 log.warning("worker_not_announced", worker=self._name)
             if self._stopped.wait(self._interval_s):
                 return
+            try:
+                report = describe()
+            except Exception:  # the worker lives all the same; what it said last stands
+                log.exception("worker_not_described", worker=self._name)
 
 
 def _key(name: str) -> str:

@@ -38,6 +38,56 @@ SYNTHESIS_SECONDS = Histogram(
 ENCODE_SECONDS = Histogram(
     "mynah_encode_seconds", "Time an encoder took per file.", ["format"], buckets=_WORK_BUCKETS
 )
+FIRST_AUDIO_SECONDS = Histogram(
+    "mynah_first_audio_seconds",
+    "Time from an engine's text to its first sound.",
+    ["engine"],
+    buckets=_WORK_BUCKETS,
+)
+ENGINE_LOADS = Counter(
+    "mynah_engine_loads_total", "Engines that were loaded, or not.", ["engine", "outcome"]
+)
+ENGINE_LOAD_SECONDS = Histogram(
+    "mynah_engine_load_seconds", "Time to load an engine.", ["engine"], buckets=_WORK_BUCKETS
+)
+ENGINE_UNLOADS = Counter(
+    "mynah_engine_unloads_total", "Engines that were unloaded, and why.", ["engine", "reason"]
+)
+ENGINE_TESTS = Counter(
+    "mynah_engine_tests_total", "Test sentences of loaded engines.", ["engine", "outcome"]
+)
+ENGINE_REQUESTS = Counter(
+    "mynah_engine_requests_total", "Requests that left an engine's own queue.", ["engine"]
+)
+ENGINE_QUEUE_SECONDS = Counter(
+    "mynah_engine_queue_seconds_total", "Time that requests waited in it.", ["engine"]
+)
+ENGINE_TOKENS = Counter("mynah_engine_tokens_total", "Speech tokens that were decoded.", ["engine"])
+ENGINE_STEPS = Counter("mynah_engine_steps_total", "Steps of all requests together.", ["engine"])
+ENGINE_TOKEN_RATE = Gauge(
+    "mynah_engine_tokens_per_second",
+    "Of the last seconds.",
+    ["engine"],
+    multiprocess_mode="livesum",
+)
+ENGINE_BATCH = Gauge(
+    "mynah_engine_batch_size", "Requests per step.", ["engine"], multiprocess_mode="livemax"
+)
+ENGINE_WAITING = Gauge(
+    "mynah_engine_waiting",
+    "Requests in an engine's own queue.",
+    ["engine"],
+    multiprocess_mode="livesum",
+)
+ENGINE_RUNNING = Gauge(
+    "mynah_engine_running", "Requests that are decoded.", ["engine"], multiprocess_mode="livesum"
+)
+DEVICE_BYTES = Gauge(
+    "mynah_device_bytes",
+    "Memory that a worker holds on a device.",
+    ["device"],
+    multiprocess_mode="livesum",
+)
 SPEECH_ATTEMPTS = Counter(
     "mynah_speech_attempts_total",
     "Readings of pieces, those that were spoken again included.",

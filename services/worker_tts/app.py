@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from mynah.jobs.once import OncePerProcess
 from mynah.jobs.worker import worker_parts
-from services.worker_tts.served_engines import report_engines
+from mynah.messaging.celery_app import WorkerHooks
+from mynah.settings import load_settings
+from services.worker_tts.served_engines import ServedEngines
 
-app, context = worker_parts("worker_tts", report_engines)
+engines = OncePerProcess(lambda: ServedEngines(load_settings()))
+
+
+def _begin(queues: frozenset[str]) -> None:
+    engines().begin(queues, context().new_uow)
+
+
+app, context = worker_parts(
+    "worker_tts",
+    WorkerHooks(
+        describe=lambda queues: engines().report(queues),
+        begin=_begin,
+        end=lambda _: engines().end(),
+    ),
+)
 
 from services.worker_tts import tasks  # noqa: E402, F401  (registers the tasks on the app)

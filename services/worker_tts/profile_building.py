@@ -29,15 +29,15 @@ def build_profile(speaker: Speaker, claim: Claim) -> Commit:
     request = CloneRequest.model_validate(claim.job.request)
     store = speaker.worker.store
     voice = _voice(speaker, request)
-    engine = speaker.engines.engine(request.engine)
     given_key = voice.objects.get("engine_profile")
-    profile = (
-        _prepare_profile(speaker, engine, voice)
-        if given_key is None
-        else load_profile(store.get(str(given_key)), engine.info.id)
-    )
-    claim.ensure_held()
-    sample = _speak_sample(claim, engine, profile, request.sample_text, given_key is not None)
+    with speaker.engines.using(request.engine) as engine:
+        profile = (
+            _prepare_profile(speaker, engine, voice)
+            if given_key is None
+            else load_profile(store.get(str(given_key)), engine.info.id)
+        )
+        claim.ensure_held()
+        sample = _speak_sample(claim, engine, profile, request.sample_text, given_key is not None)
     profile_key = object_keys.engine_profile(voice.id, voice.language, voice.kids, request.engine)
     sample_key = object_keys.segment(claim.job.id, SAMPLE_ORDINAL, claim.token)
     store.put(sample_key, encode_flac(sample), "audio/flac")

@@ -54,15 +54,15 @@ def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
         raise EngineFailed("The step has no piece.")
     request = SpeechRequest.model_validate(claim.job.request)
     speech = piece_speech(piece, request)
-    engine = speaker.engines.engine(speech.engine)
-    profile = _profile_of(speaker, engine, claim.job, speech)
     is_live = claim.step.queue == SYNTHESIZE.queue_for(speech.engine, Lane.LIVE)
     settings = replace(piece_settings(request, speech, piece.ordinal), is_live=is_live)
     between = None if speaker.live_first is None else speaker.live_first.make_way
     checks = TakeChecks(speaker.worker.settings.speech_attempts, speaker.recognizer, between)
     live = open_live_piece(speaker.live, claim)
     hear = None if live is None else live.tell
-    spoken = speak_well(claim, engine, Reading(piece.text, profile, settings), checks, hear)
+    with speaker.engines.using(speech.engine) as engine:
+        profile = _profile_of(speaker, engine, claim.job, speech)
+        spoken = speak_well(claim, engine, Reading(piece.text, profile, settings), checks, hear)
     waveform = spoken.take.waveform
     SYNTHESIS_SECONDS.labels(speech.engine).observe(spoken.synthesis_s)
     AUDIO_SECONDS.labels(speech.engine).inc(waveform.duration_s)

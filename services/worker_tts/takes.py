@@ -15,7 +15,7 @@ from mynah.contracts.speech import PieceReport, SegmentMeasures, SpokenAttempt
 from mynah.engines.base import Profile, SpeechBlock, SpeechEngine, SynthesisSettings, WordEvent
 from mynah.errors import EngineFailed
 from mynah.jobs.claims import Claim
-from mynah.observability.metrics import SPEECH_ATTEMPTS
+from mynah.observability.metrics import FIRST_AUDIO_SECONDS, SPEECH_ATTEMPTS
 from mynah.recognition.base import Recognizer
 from mynah.recognition.error_rates import compare_texts
 
@@ -104,7 +104,7 @@ def speak_well(
         seed = (reading.settings.seed + number * _SEED_STEP) % _SEEDS
         settings = replace(reading.settings, seed=seed)
         started = time.perf_counter()
-        blocks = engine.synthesize(reading.text, reading.profile, settings)
+        blocks = _timed(engine.synthesize(reading.text, reading.profile, settings), engine.info.id)
         take = collect(claim, _watched(claim, blocks, checks.between), hear)
         synthesis_s += time.perf_counter() - started
         attempt = _judge(engine, reading, take, seed, checks.recognizer)
@@ -117,6 +117,15 @@ def speak_well(
     chosen = max(range(len(attempts)), key=lambda index: attempts[index].score)
     report = PieceReport(attempts=tuple(attempts), chosen=chosen)
     return SpokenText(takes[chosen], report, synthesis_s)
+
+
+def _timed(blocks: Iterator[SpeechBlock], engine_id: str) -> Iterator[SpeechBlock]:
+    """The blocks; how long the first one took is measured."""
+    asked_at = time.perf_counter()
+    for number, block in enumerate(blocks):
+        if number == 0:
+            FIRST_AUDIO_SECONDS.labels(engine_id).observe(time.perf_counter() - asked_at)
+        yield block
 
 
 def _watched(

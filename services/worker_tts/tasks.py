@@ -9,8 +9,7 @@ from mynah.jobs.once import OncePerProcess
 from mynah.messaging.consumer import implements, served_queues
 from mynah.messaging.live import LiveWriter
 from mynah.recognition.registry import load_recognizer
-from services.worker_tts.app import app, context
-from services.worker_tts.engine_host import EngineHost
+from services.worker_tts.app import app, context, engines
 from services.worker_tts.making_way import LiveFirst
 from services.worker_tts.profile_building import build_profile
 from services.worker_tts.profile_cache import ProfileCache
@@ -25,7 +24,7 @@ def speaker() -> Speaker:
     recognizer = load_recognizer(worker.settings.recognizer_dir)
     return Speaker(
         worker,
-        EngineHost(),
+        engines().host,
         cache,
         recognizer,
         LiveWriter(worker.settings),

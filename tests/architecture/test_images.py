@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from mynah.contracts.tasks import all_queues
+from mynah.engines.chatterbox.rows import MODEL_IDS
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -60,7 +61,7 @@ def test_compose_serves_every_queue_of_the_contracts(compose: dict[str, Any]) ->
     served: set[str] = set()
     for service in compose["services"].values():
         served.update(str((service.get("environment") or {}).get("QUEUES", "")).split(","))
-    assert served - {""} == set(all_queues(("espeak",)))
+    assert served - {""} == set(all_queues(("espeak", *MODEL_IDS)))
 
 
 def test_compose_has_the_parts_of_the_platform(compose: dict[str, Any]) -> None:

@@ -82,6 +82,24 @@ def test_every_queue_of_the_contracts_has_a_worker(environment: StackEnvironment
     assert served == expected
 
 
+def test_chosen_engines_have_a_worker_of_threads_and_are_warm(
+    environment: StackEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYNAH_ENGINES", "chatterbox, chatterbox-turbo")
+    [part] = [part for part in build_parts(environment).services if part.name == "tts-engines"]
+    command = part.build_command()
+    queues = command.argv[command.argv.index("-Q") + 1]
+    assert queues == (
+        "tts.chatterbox.live,tts.chatterbox-turbo.live,"
+        "tts.chatterbox.batch,tts.chatterbox-turbo.batch"
+    )
+    assert command.argv[command.argv.index("-P") + 1] == "threads"
+    assert command.environment["MYNAH_WARM_ENGINES"] == "chatterbox,chatterbox-turbo"
+    monkeypatch.setenv("MYNAH_ENGINES", "chaterbox")
+    with pytest.raises(LocalStackError, match="no engine 'chaterbox'"):
+        build_parts(environment)
+
+
 def test_no_secret_stands_on_a_command_line(environment: StackEnvironment) -> None:
     parts = build_parts(environment)
     commands = [part.build_command() for part in parts.services] + [parts.migration]

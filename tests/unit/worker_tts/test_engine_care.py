@@ -1,0 +1,117 @@
+"""Engines are warmed up, let speak a test, and told of where they do not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from mynah.contracts.workers import EngineReport, WorkerReport
+from mynah.settings import Settings
+from services.worker_tts import engine_care, engine_host
+from services.worker_tts.engine_care import EngineCare
+from services.worker_tts.engine_host import EngineHost
+from services.worker_tts.engine_test import mumble
+from services.worker_tts.health import find_fault
+from tests.parts import wait_for
+from tests.unit.worker_tts.engines import FakeEngine
+
+SETTINGS = Settings(warm_engines="espeak", engine_test_interval_s=0.05, engine_test_timeout_s=0.2)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine("espeak")
+
+
+@pytest.fixture
+def host(engine: FakeEngine) -> Iterator[EngineHost]:
+    opened = EngineHost(load=lambda _: engine)
+    yield opened
+    engine.gate.set()
+    opened.close()
+
+
+@pytest.fixture
+def care(host: EngineHost) -> EngineCare:
+    return EngineCare(host, SETTINGS, ["espeak"])
+
+
+def look_until(care: EngineCare, condition: Callable[[], object], message: str) -> None:
+    def look() -> bool:
+        care.look_after()
+        return bool(condition())
+
+    wait_for(look, 5, message)
+
+
+def test_a_warm_engine_is_loaded_and_speaks_before_anybody_asks(
+    host: EngineHost, care: EngineCare, engine: FakeEngine
+) -> None:
+    assert care.is_warming("espeak")
+    look_until(care, lambda: engine.spoken, "it speaks")
+    look_until(care, lambda: not care.is_warming("espeak"), "it is warm")
+    assert host.state("espeak").problem is None
+
+
+def test_an_engine_is_tested_again_only_when_it_was_silent(
+    host: EngineHost, care: EngineCare, engine: FakeEngine
+) -> None:
+    look_until(care, lambda: engine.spoken == 1, "it speaks")
+    look_until(care, lambda: care._test is None, "the test is over")
+    with host.using("espeak"):
+        pass
+    care.look_after()
+    assert care._test is None
+    look_until(care, lambda: engine.spoken == 2, "it is tested again")
+
+
+def test_an_engine_that_fails_its_test_is_unloaded_told_of_and_tried_again(
+    host: EngineHost, care: EngineCare, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.is_broken = True
+    look_until(care, lambda: not care.is_warming("espeak"), "it was tried")
+    assert "It is broken" in str(host.state("espeak").problem)
+    assert not host.state("espeak").is_loaded
+    engine.is_broken = False
+    for module in (engine_care, engine_host):
+        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+    look_until(care, lambda: host.state("espeak").problem is None, "it is well again")
+
+
+def test_an_engine_that_hangs_is_told_of_and_not_tested_twice(
+    host: EngineHost, care: EngineCare, engine: FakeEngine
+) -> None:
+    engine.gate.clear()
+    look_until(care, lambda: host.state("espeak").problem, "the fault is known")
+    assert host.state("espeak").is_loaded
+    time.sleep(0.1)
+    care.look_after()
+    assert care._test is None
+    engine.gate.set()
+    look_until(care, lambda: host.state("espeak").problem is None, "it speaks after all")
+
+
+def test_what_is_not_to_be_warm_is_left_to_the_first_request(host: EngineHost) -> None:
+    care = EngineCare(host, Settings(warm_engines="espeak"), ["chatterbox"])
+    care.look_after()
+    assert not host.loaded()
+    assert not care.is_warming("espeak")
+
+
+def test_a_worker_is_faulty_when_it_is_silent_or_a_loaded_engine_is_mute() -> None:
+    well, unable = EngineReport(available=True), EngineReport(available=False, reason="no file")
+    mute = EngineReport(available=False, reason="silent", loaded=True)
+    assert find_fault(None)
+    assert find_fault(WorkerReport(engines={"a": well, "b": unable})) is None
+    assert find_fault(WorkerReport(engines={"a": well, "b": mute})) == "b: silent"
+    assert find_fault(WorkerReport(engines={"b": unable})) == "b: no file"
+    assert find_fault(WorkerReport()) is None
+
+
+def test_the_mumbled_reference_is_long_and_loud_enough_to_clone() -> None:
+    reference = mumble()
+    assert reference.duration_s >= 5
+    assert 0.4 < float(np.abs(reference.samples).max()) <= 1.0
