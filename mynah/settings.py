@@ -80,9 +80,9 @@ class Settings(BaseSettings):
     engine_memory_mib: int = Field(0, ge=0, description="of all engines of a process; 0: no limit")
     engine_idle_unload_s: float = Field(1800.0, ge=0, description="unused for so long; 0: never")
     engine_test_interval_s: float = Field(
-        120.0, ge=0, description="a loaded engine that was silent speaks a test; 0: never"
+        600.0, ge=0, description="a loaded engine that was silent speaks a test; 0: never"
     )
-    engine_test_timeout_s: float = Field(60.0, gt=0, description="for the test to be spoken")
+    engine_test_timeout_s: float = Field(120.0, gt=0, description="for its first sound")
 
     # Chatterbox
     chatterbox_dir: Path | None = None  # its checkpoints; None = the hub's cache

@@ -96,7 +96,7 @@ class EngineCare:
                 continue
             state = self._host.state(engine_id)
             if not state.is_loaded:
-                is_due = now - self._tried_at.get(engine_id, 0.0) > RETRY_AFTER_S
+                is_due = now - self._tried_at.get(engine_id, -math.inf) > RETRY_AFTER_S
             else:
                 is_due = engine_id in self._untried or 0 < interval_s < state.silent_s
             if is_due:
@@ -140,9 +140,13 @@ class EngineCare:
                 self._host.warm(engine_id)
             self._let_speak(test)
         except Exception as error:
+            fault = _as_fault(error)
+            if fault.code == "engine_busy":  # it has no time or no memory now: no fault of its own
+                log.info("engine_not_tested", engine=engine_id, reason=fault.message)
+                return
             metrics.ENGINE_TESTS.labels(engine_id, "failed").inc()
+            self._host.accuse(engine_id, fault, unload=True)
             log.warning("engine_test_failed", engine=engine_id, exc_info=True)
-            self._host.accuse(engine_id, _as_fault(error), unload=True)
         else:
             metrics.ENGINE_TESTS.labels(engine_id, "passed").inc()
         finally:
@@ -152,13 +156,21 @@ class EngineCare:
         engine_id = test.engine_id
         with self._host.using(engine_id, is_test=True) as engine:
             test.deadline = time.monotonic() + self._settings.engine_test_timeout_s
-            if engine_id not in self._profiles:
-                self._profiles[engine_id] = make_test_profile(engine)
-            speak_test(engine, self._profiles[engine_id])
+            try:
+                if engine_id not in self._profiles:
+                    self._profiles[engine_id] = make_test_profile(engine)
+                speak_test(engine, self._profiles[engine_id])
+            finally:
+                test.deadline = math.inf
 
     def _count(self) -> None:
         """Add what the engines have done since the last look to the metrics."""
         loaded = self._host.loaded()
+        for engine_id in self._counted.keys() - loaded.keys():
+            gone = self._counted.pop(engine_id)
+            for gauge in _GAUGES:
+                gauge.labels(engine_id).set(0)
+            metrics.DEVICE_BYTES.labels(gone.device).set(0)
         for engine_id, engine in loaded.items():
             if isinstance(engine, MeasuredEngine):
                 now = engine.measure()
@@ -167,11 +179,6 @@ class EngineCare:
                     before = None
                 _add(engine_id, now, before)
                 self._counted[engine_id] = now
-        for engine_id in self._counted.keys() - loaded.keys():
-            gone = self._counted.pop(engine_id)
-            for gauge in _GAUGES:
-                gauge.labels(engine_id).set(0)
-            metrics.DEVICE_BYTES.labels(gone.device).set(0)
 
 
 _GAUGES: Final = (

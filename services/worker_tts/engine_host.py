@@ -107,12 +107,15 @@ class EngineHost:
                 self._problems.pop(engine_id, None)
 
     def warm(self, engine_id: str) -> None:
-        """Load an engine, unless that would unload another. Raises EngineUnavailable, NotFound."""
+        """Load an engine, unless that would unload another.
+
+        Raises EngineUnavailable (``engine_busy`` where there is no memory left), NotFound.
+        """
         with self._changed:
             is_there = engine_id in self._slots
             used = sum(slot.need_bytes for slot in self._slots.values())
         if not is_there and self._budget and used + self._measure(engine_id) > self._budget:
-            raise EngineUnavailable(f"There is no memory left for {engine_id!r}.")
+            raise EngineUnavailable("There is no memory left for it.", code="engine_busy")
         with self._holding(engine_id, is_test=True):
             pass
 
@@ -273,7 +276,8 @@ class EngineHost:
                 slot.used_at = time.monotonic()
             must_go = slot.is_leaving or slot.engine is None
             victims = self._take_out_if_free(engine_id, slot) if must_go else []
-        self._unload(victims, "memory")
+            reason = "faulty" if engine_id in self._problems else "memory"
+        self._unload(victims, reason)
 
     def _load(self, engine_id: str, slot: _Slot) -> None:
         started = time.monotonic()
@@ -311,12 +315,6 @@ class EngineHost:
                 log.exception("engine_not_closed", engine=engine_id)
         if victims:
             gc.collect()  # networks hold themselves in circles; their memory is wanted now
-
-
-def _loaded(slot: _Slot) -> SpeechEngine:
-    if slot.engine is None:
-        raise EngineUnavailable("The speech worker is ending.")
-    return slot.engine
 
 
 def _as_problem(engine_id: str, error: Exception) -> MynahError:

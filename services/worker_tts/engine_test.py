@@ -21,15 +21,16 @@ _FORMANTS_HZ: Final = ((700, 1200, 2600), (300, 2200, 3000))  # "a" and "i"
 
 
 def speak_test(engine: SpeechEngine, profile: Profile) -> None:
-    """Speak a short sentence. Raises EngineFailed for no sound or no numbers, and what the
-    engine raises."""
-    frames = 0
+    """Speak the first sound of a short sentence: by then all parts have worked.
+
+    Raises EngineFailed for no sound or no numbers, and what the engine raises.
+    """
     for block in engine.synthesize(SENTENCE, profile, _SETTINGS):
         if not np.isfinite(block.waveform.samples).all():
             raise EngineFailed("The test sentence is not sound.")
-        frames += block.waveform.frames
-    if not frames:
-        raise EngineFailed("The test sentence was not spoken.", code="nothing_spoken")
+        if block.waveform.frames:
+            return
+    raise EngineFailed("The test sentence was not spoken.", code="nothing_spoken")
 
 
 def make_test_profile(engine: SpeechEngine) -> Profile:

@@ -63,7 +63,7 @@ def _row(
         is_seeded=True,
         requires=_REQUIRES,
         check="mynah.engines.chatterbox.readiness:check_readiness",
-        memory="mynah.engines.chatterbox.readiness:needed_memory",
+        memory="mynah.engines.chatterbox.memory:needed_memory",
         voice_file="mynah.engines.chatterbox.conditionals:read_voice_file",
         own_voices="mynah.engines.chatterbox.own_voice:own_voices",
     )

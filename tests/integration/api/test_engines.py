@@ -81,11 +81,23 @@ def test_a_worker_that_falls_silent_or_ends_is_forgotten(
 ) -> None:
     presence.announce("killed@here", ABLE)
     announcer = Announcer(presence, interval_s=0.05)
-    announcer.start("one@here", ABLE)
+    announcer.start("one@here", lambda: ABLE)
     wait_for(lambda: set(presence.reports()) == {"one@here"}, 5, "the silent one is forgotten")
     announcer.stop()
     assert presence.reports() == {}
     assert espeak(api, ann)[2] == 0
+
+
+def test_what_a_worker_says_of_itself_may_change(
+    api: Gateway, ann: Account, presence: Presence
+) -> None:
+    says = [UNABLE]
+    announcer = Announcer(presence, interval_s=0.05)
+    announcer.start("one@here", lambda: says[-1])
+    wait_for(lambda: espeak(api, ann) == (False, "no voice today", 0), 5, "it cannot speak")
+    says.append(ABLE)
+    wait_for(lambda: espeak(api, ann) == (True, None, 1), 5, "it was repaired")
+    announcer.stop()
 
 
 def test_without_word_from_any_worker_the_gateway_looks_for_itself(

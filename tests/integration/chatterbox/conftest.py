@@ -185,6 +185,7 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path, models: Path) -> 
         "MYNAH_CHATTERBOX_DIR": str(models),
         "MYNAH_CHATTERBOX_DEVICE": "cpu",
         "MYNAH_WARM_ENGINES": "chatterbox",
+        "MYNAH_ENGINE_MEMORY_MIB": "6000",
         "MYNAH_SPEECH_ATTEMPTS": "1",  # random weights never speak well
         "MYNAH_LEASE_S": "2",
         "MYNAH_HEARTBEAT_S": "0.5",

@@ -18,7 +18,7 @@ from services.worker_tts.health import find_fault
 from tests.parts import wait_for
 from tests.unit.worker_tts.engines import FakeEngine
 
-SETTINGS = Settings(warm_engines="espeak", engine_test_interval_s=0.05, engine_test_timeout_s=0.2)
+SETTINGS = Settings(warm_engines="espeak", engine_test_interval_s=0.05)
 
 
 @pytest.fixture
@@ -82,8 +82,10 @@ def test_an_engine_that_fails_its_test_is_unloaded_told_of_and_tried_again(
 
 
 def test_an_engine_that_hangs_is_told_of_and_not_tested_twice(
-    host: EngineHost, care: EngineCare, engine: FakeEngine
+    host: EngineHost, engine: FakeEngine
 ) -> None:
+    settings = SETTINGS.model_copy(update={"engine_test_timeout_s": 0.1})
+    care = EngineCare(host, settings, ["espeak"])
     engine.gate.clear()
     look_until(care, lambda: host.state("espeak").problem, "the fault is known")
     assert host.state("espeak").is_loaded
@@ -92,6 +94,15 @@ def test_an_engine_that_hangs_is_told_of_and_not_tested_twice(
     assert care._test is None
     engine.gate.set()
     look_until(care, lambda: host.state("espeak").problem is None, "it speaks after all")
+
+
+def test_an_engine_for_which_there_is_no_memory_is_not_faulty(engine: FakeEngine) -> None:
+    host = EngineHost(100, load=lambda _: engine, measure=lambda _: 60)
+    with host.using("chatterbox"):
+        care = EngineCare(host, SETTINGS, ["espeak"])
+        look_until(care, lambda: not care.is_warming("espeak"), "it was tried")
+        assert host.state("espeak").problem is None
+    host.close()
 
 
 def test_what_is_not_to_be_warm_is_left_to_the_first_request(host: EngineHost) -> None:

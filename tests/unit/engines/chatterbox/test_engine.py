@@ -295,21 +295,24 @@ def test_models_with_the_same_sound_hold_it_once_and_the_last_one_ends_it(
     again.close()
 
 
-def test_the_memory_that_a_model_needs_follows_its_files_and_format(small: Settings) -> None:
+def test_the_memory_that_a_model_needs_follows_its_files_and_format(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = 2 * 2**20
+
     def needed(**changes: object) -> int:
         plain = {"chatterbox_cache_mib": 1, "chatterbox_prefix_mib": 1}
-        return (
-            memory.needed_memory("chatterbox", small.model_copy(update={**plain, **changes}))
-            - 2 * 2**20
-        )
+        settings = small.model_copy(update={**plain, **changes})
+        monkeypatch.setattr(memory, "load_settings", lambda: settings)
+        return registry.needed_memory("chatterbox")
 
-    exact = needed()
+    exact = needed() - caches
     folder = Path(str(small.chatterbox_dir)) / "chatterbox"
     files = ("t3_cfg.safetensors", "s3gen.safetensors", "ve.safetensors")
     assert exact == pytest.approx(sum((folder / f).stat().st_size for f in files), rel=0.05)
-    bf16, int8 = needed(chatterbox_precision="bf16"), needed(chatterbox_precision="int8")
+    bf16, int8 = (needed(chatterbox_precision=name) - caches for name in ("bf16", "int8"))
     assert exact > bf16 > int8 > exact / 4
-    assert needed(chatterbox_dir=folder / "nowhere") < 0  # not there: it counts as nothing
+    assert needed(chatterbox_dir=folder / "nowhere") == 0
 
 
 def test_volume_is_applied_and_stays_within_full_scale(english: ChatterboxEngine) -> None:
