@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from mynah.engines.base import SpeechEngine
 from mynah.engines.registry import load_engine, needed_memory
 from mynah.errors import EngineUnavailable, MynahError
 from mynah.observability.metrics import ENGINE_LOAD_SECONDS, ENGINE_LOADS, ENGINE_UNLOADS
+from services.worker_tts.freed_memory import return_freed_memory
 
 log = structlog.get_logger(__name__)
 
@@ -313,8 +313,9 @@ class EngineHost:
                 engine.close()
             except Exception:  # it is given up in any case
                 log.exception("engine_not_closed", engine=engine_id)
+            del engine
         if victims:
-            gc.collect()  # networks hold themselves in circles; their memory is wanted now
+            return_freed_memory()
 
 
 def _as_problem(engine_id: str, error: Exception) -> MynahError:

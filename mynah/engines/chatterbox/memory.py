@@ -59,12 +59,6 @@ def device_bytes(device: Any) -> int:
     return resident_pages * resource.getpagesize()
 
 
-def release_device_memory(device: Any) -> None:
-    """Give freed memory back to the device, so that others can have it."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
 def _bytes(path: Path, width: Callable[[str], int]) -> int:
     """All tensors of a file, each number of the width that its name gives."""
     return sum(math.prod(entry["shape"]) * width(name) for name, entry in read_header(path).items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -147,6 +148,22 @@ def test_what_nobody_uses_is_unloaded_unless_it_is_to_be_kept(host: EngineHost) 
     with host.using("a"):
         host.unload_idle(-1)
         assert set(host.loaded()) == {"a"}
+
+
+def test_nothing_holds_an_engine_that_was_unloaded() -> None:
+    made: list[weakref.ref[FakeEngine]] = []
+
+    def load(engine_id: str) -> FakeEngine:
+        engine = FakeEngine(engine_id)
+        made.append(weakref.ref(engine))
+        return engine
+
+    host = EngineHost(100, load=load, measure=lambda _: 60)
+    for engine_id in ("a", "b"):
+        use(host, engine_id)
+    assert made[0]() is None
+    host.close()
+    assert made[1]() is None
 
 
 def test_a_closed_host_has_closed_its_engines_and_refuses(host: EngineHost, loader: Loader) -> None:
