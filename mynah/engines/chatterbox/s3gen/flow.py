@@ -13,12 +13,18 @@ from typing import Final
 
 import torch
 
+from mynah.engines.chatterbox.recordings import (
+    Recordings,
+    recordings_for,
+    round_up_to_power,
+)
 from mynah.engines.chatterbox.s3gen.estimator import Estimator
 from mynah.engines.chatterbox.s3gen.layout import MELS
 
 STEPS: Final = 10
 MEANFLOW_STEPS: Final = 2
 GUIDANCE: Final = 0.7  # "inference_cfg_rate" of the library's CFM_PARAMS
+_RECORDED_FRAMES: Final = 64  # recorded steps are of multiples of this: fewer recordings
 
 
 @dataclass(slots=True)
@@ -54,10 +60,17 @@ class FlowSolver:
     """
 
     def __init__(
-        self, estimator: Estimator, *, is_meanflow: bool, steps: int | None = None
+        self,
+        estimator: Estimator,
+        *,
+        is_meanflow: bool,
+        steps: int | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
+        """``recordings`` None: those of the estimator's device, if it has any."""
         self.steps = steps or (MEANFLOW_STEPS if is_meanflow else STEPS)
         self._estimator = estimator
+        self._recordings = recordings or recordings_for(estimator.device)
         self._is_guided = not is_meanflow
         device = estimator.device
         with torch.inference_mode():
@@ -79,34 +92,66 @@ class FlowSolver:
     def advance(self, states: Sequence[FlowState]) -> None:
         """One step for each of ``states``, which may differ in length and in step."""
         with torch.inference_mode():
-            inputs = self._inputs(states)
-            rows = len(inputs) // len(states)
-            steps = torch.tensor([state.step for state in states]).to(inputs.device)
+            requests, frames = self._shape(states)
+            rows = 2 if self._is_guided else 1
+            device = states[0].mel.device
+            numbers = [state.step for state in states] + [0] * (requests - len(states))
+            steps = torch.tensor(numbers).to(device)
+            inputs = self._inputs(states, requests, frames)
             bias = self._biases[steps].repeat(rows, 1, 1)
-            velocity = self._estimator(inputs, bias, _key_mask(states, rows, inputs.device)).float()
+            velocity = self._velocity(inputs, bias, self._own_frames(states, requests, frames))
             if self._is_guided:
                 guided, free = velocity.chunk(2)
                 velocity = (1.0 + GUIDANCE) * guided - GUIDANCE * free
             moves = velocity * self._durations[steps]
-            for state, move in zip(states, moves, strict=True):
+            for state, move in zip(states, moves[: len(states)], strict=True):
                 state.mel = state.mel + move[: state.frames]
                 state.step += 1
 
-    def _inputs(self, states: Sequence[FlowState]) -> torch.Tensor:
-        """(rows, longest, 4 MELS): guided rows first, then the rows that know no condition."""
+    def _velocity(
+        self, inputs: torch.Tensor, bias: torch.Tensor, own: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(rows, frames, MELS) float32; ``own`` (rows, frames), None where all are full."""
+        key_mask = None if own is None else own[:, None, None]
+        if self._recordings is None:
+            return self._estimator(inputs, bias, key_mask).float()
+        key = tuple(inputs.shape)
+        velocity: torch.Tensor = self._recordings.run(key, self._estimator, inputs, bias, key_mask)
+        return velocity.float()
+
+    def _shape(self, states: Sequence[FlowState]) -> tuple[int, int]:
+        """Requests and frames of a step; of few different sizes where steps are recorded."""
         longest = max(state.frames for state in states)
+        if self._recordings is None:
+            return len(states), longest
+        rounded = -(-longest // _RECORDED_FRAMES) * _RECORDED_FRAMES
+        return round_up_to_power(len(states)), rounded
+
+    def _inputs(self, states: Sequence[FlowState], requests: int, frames: int) -> torch.Tensor:
+        """(rows, frames, 4 MELS): guided rows first, then the rows that know no condition."""
         first = states[0]
         channels = MELS + first.condition.shape[1]
-        rows = len(states) * (2 if self._is_guided else 1)
+        rows = requests * (2 if self._is_guided else 1)
         inputs = torch.zeros(
-            (rows, longest, channels), dtype=self._estimator.dtype, device=first.mel.device
+            (rows, frames, channels), dtype=self._estimator.dtype, device=first.mel.device
         )
         for row, state in enumerate(states):
             inputs[row, : state.frames, :MELS] = state.mel
             inputs[row, : state.frames, MELS:] = state.condition
         if self._is_guided:
-            inputs[len(states) :, :, :MELS] = inputs[: len(states), :, :MELS]
+            inputs[requests:, :, :MELS] = inputs[:requests, :, :MELS]
         return inputs
+
+    def _own_frames(
+        self, states: Sequence[FlowState], requests: int, frames: int
+    ) -> torch.Tensor | None:
+        """Which frames are a row's own, (rows, frames); None: all. A free row owns them all."""
+        lengths = [state.frames for state in states]
+        if self._recordings is None and min(lengths) == frames:
+            return None
+        lengths += [frames] * (requests - len(states))
+        own = torch.tensor(lengths * (2 if self._is_guided else 1)).to(states[0].mel.device)
+        return torch.arange(frames, device=own.device)[None] < own[:, None]
 
 
 def group_by_length(
@@ -124,11 +169,3 @@ def group_by_length(
         else:
             groups.append([state])
     return groups
-
-
-def _key_mask(states: Sequence[FlowState], rows: int, device: torch.device) -> torch.Tensor | None:
-    lengths = [state.frames for state in states]
-    if min(lengths) == max(lengths):
-        return None
-    own = torch.tensor(lengths * rows).to(device)[:, None]
-    return (torch.arange(max(lengths), device=device)[None] < own)[:, None, None]

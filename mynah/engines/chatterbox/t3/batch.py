@@ -7,14 +7,22 @@ on the device and no step waits for the device: tokens are read back by ``collec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
+from torch.nn import functional
 
+from mynah.engines.chatterbox.recordings import (
+    Recordings,
+    recordings_for,
+    round_up_to_power,
+)
 from mynah.engines.chatterbox.sampling import Sampler, SamplingSettings
 from mynah.engines.chatterbox.t3.kv_cache import KvCache, round_up
 from mynah.engines.chatterbox.t3.model import T3Model, VoicePrefix
 from mynah.engines.chatterbox.t3.network import Attended
+
+_RECORDED_POSITIONS: Final = 128  # recorded steps attend to multiples of this: fewer recordings
 
 
 @dataclass(slots=True, eq=False)
@@ -31,8 +39,10 @@ class Stream:
 class DecodeBatch:
     """The rows of one model. Not thread-safe: one thread owns it."""
 
-    def __init__(self, model: T3Model) -> None:
+    def __init__(self, model: T3Model, recordings: Recordings | None = None) -> None:
+        """``recordings`` None: those of the model's device, if it has any."""
         self._model = model
+        self._recordings = recordings or recordings_for(model.device)
         config = model.config
         self._cache = KvCache(config, model.cache_dtype, model.device)
         self._sampler = Sampler(
@@ -60,6 +70,7 @@ class DecodeBatch:
     def release(self) -> None:
         """Free the memory of keys and values. Only without streams."""
         self._cache.release()
+        self._forget_recordings()
 
     def join(
         self, prefix: VoicePrefix, text: Any, settings: SamplingSettings, max_tokens: int
@@ -74,7 +85,8 @@ class DecodeBatch:
         length = prefix.length + new
         reserved = length + max_tokens
         cache = self._cache
-        cache.reserve(cache.rows + rows, self._longest(reserved))
+        if cache.reserve(cache.rows + rows, self._longest(reserved)):
+            self._forget_recordings()
         first = cache.rows
         keys = cache.keys[:, first : first + rows, :, : round_up(length)]
         values = cache.values[:, first : first + rows, :, : round_up(length)]
@@ -153,18 +165,45 @@ class DecodeBatch:
 
     def _decode(self, spoken: list[Stream]) -> Any:
         tensors = self._tensors(spoken)
-        count = sum(len(stream.rows) for stream in spoken)
         longest = round_up(max(stream.length for stream in spoken) + 1)
         embeddings = self._model.speech_embeddings(self._last[: len(spoken)], tensors["steps"])
-        keys = self._cache.keys[:, :count, :, :longest]
-        values = self._cache.values[:, :count, :, :longest]
-        attended = Attended.build(keys, values, tensors["places"])
-        logits = self._model.forward(embeddings[tensors["stream_of_row"]][:, None], attended)
+        by_row = embeddings[tensors["stream_of_row"]][:, None]
+        run = self._replay if self._recordings else self._forward
+        logits = run(by_row, tensors["places"], longest)
         tensors["steps"] += 1
         tensors["places"] += 1
         for stream in spoken:
             stream.length += 1
         return logits
+
+    def _forward(self, embeddings: Any, places: Any, longest: int) -> Any:
+        """Logits of the first rows, of which ``longest`` positions are looked at."""
+        rows = len(embeddings)
+        keys = self._cache.keys[:, :rows, :, :longest]
+        values = self._cache.values[:, :rows, :, :longest]
+        return self._model.forward(embeddings, Attended.build(keys, values, places))
+
+    def _replay(self, embeddings: Any, places: Any, longest: int) -> Any:
+        """As ``_forward``, in one of few shapes: more rows of the cache are computed as well.
+
+        These are free, or of a stream that has just joined; they write where no row has come to.
+        """
+        count, more = len(embeddings), round_up_to_power(len(embeddings)) - len(embeddings)
+        longest = max([longest, *(stream.length + 1 for stream in self._streams)])
+        longest = -(-longest // _RECORDED_POSITIONS) * _RECORDED_POSITIONS
+        longest = min(longest, self._cache.capacity[1])
+
+        def forward(embeddings: Any, places: Any) -> Any:
+            return self._forward(embeddings, places, longest)
+
+        embeddings = functional.pad(embeddings, (0, 0, 0, 0, 0, more))
+        places = functional.pad(places, (0, 0, 0, more), value=longest - 1)
+        return self._recordings.run((count + more, longest), forward, embeddings, places)[:count]
+
+    def _forget_recordings(self) -> None:
+        """They read and write the keys and values where these were."""
+        if self._recordings:
+            self._recordings.clear()
 
     def _tensors(self, spoken: list[Stream]) -> dict[str, Any]:
         """Where each row is and whose it is; built anew when a stream came or went."""

@@ -51,14 +51,15 @@ class KvCache:
             has_rows, has_positions = _allocated(rows, positions)
         return cache_bytes(self._config, self._dtype, has_rows, has_positions)
 
-    def reserve(self, rows: int, positions: int) -> None:
+    def reserve(self, rows: int, positions: int) -> bool:
         """Make room for that many rows of that many positions each, keeping what is there.
 
-        ``positions``: the most that any row needs, those that are there included.
+        ``positions``: the most that any row needs, those that are there included. True when all
+        of it has moved.
         """
         has_rows, has_positions = self.capacity
         if rows <= has_rows and positions <= has_positions:
-            return
+            return False
         rows, positions = _allocated(rows, positions)
         kept = min(positions, has_positions)
         for name in ("keys", "values"):
@@ -66,6 +67,7 @@ class KvCache:
             new = self._allocate(rows, positions)
             new[:, : self.rows, :, :kept] = old[:, : self.rows, :, :kept]
             setattr(self, name, new)
+        return True
 
     def add_row(self) -> int:
         """The number of a new row; its room must be reserved."""
