@@ -29,7 +29,7 @@ ARGS ?=
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: bench-similarity bench-chatterbox engine-chatterbox help setup demo up down restart status logs check test bench lock clean
+.PHONY: bench-similarity bench-chatterbox bench-gpu engine-chatterbox help setup demo up down restart status logs check test bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ bench-similarity: setup ## how near a cloned voice comes to its speaker (RECORDI
 bench-chatterbox: setup ## Chatterbox against its own library (ARGS="--quick", "--only C1,C3")
 	@$(INSTALL) chatterbox
 	$(PY) -W ignore -m bench.chatterbox $(ARGS)
+
+bench-gpu: setup ## Chatterbox on one GPU (ARGS="--model turbo", "--only G1,G4"); needs a torch with CUDA
+	@$(INSTALL) chatterbox
+	$(PY) -W ignore -m bench.gpu_chatterbox $(ARGS)
 
 lock: setup ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	@deploy/local/lock.sh $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,15 +21,23 @@ def processor() -> str:
     return f"{names[0] if names else 'unknown processor'} ({', '.join(flags) or 'no VNNI'})"
 
 
-def read_bandwidth() -> float:
-    """GB/s at which all threads together read memory; the best of five."""
-    numbers = torch.zeros(_READ_BYTES // 4)
+def read_bandwidth(device: Any = "cpu", size: int = _READ_BYTES) -> float:
+    """GB/s at which the device, all threads of it together, reads memory; the best of five."""
+    numbers = torch.zeros(size // 4, device=device)
     best = 0.0
     for _ in range(5):
+        wait_for(numbers.device)
         began = time.perf_counter()
         numbers.sum()
-        best = max(best, _READ_BYTES / (time.perf_counter() - began) / 1e9)
+        wait_for(numbers.device)
+        best = max(best, size / (time.perf_counter() - began) / 1e9)
     return best
+
+
+def wait_for(device: Any) -> None:
+    """Until a device has done what it was told; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def describe(threads: int) -> float:

@@ -110,13 +110,15 @@ def _load(written: WrittenModel, bandwidth: float) -> Sides:
     return Sides(written.config, library, load_t3_weights(path, written.config), bandwidth)
 
 
-def _voice(config: T3Config) -> VoiceConditioning:
+def random_voice(config: T3Config) -> VoiceConditioning:
+    """A voice with a full prompt; always the same one."""
     generator = torch.Generator().manual_seed(11)
     prompt = torch.randint(0, config.start_speech, (config.prompt_tokens,), generator=generator)
     return VoiceConditioning("bench", torch.randn(256, generator=generator), prompt)
 
 
-def _text(config: T3Config, number: int) -> Any:
+def random_text(config: T3Config, number: int) -> Any:
+    """``TEXT_TOKENS`` letters between start and stop."""
     words = torch.randint(
         3, 250, (TEXT_TOKENS,), generator=torch.Generator().manual_seed(100 + number)
     )
@@ -152,7 +154,7 @@ def _clocked(moments: list[float]) -> Iterator[None]:
 
 
 def _library_call(sides: Sides, number: int, settings: SamplingSettings, tokens: int) -> Spoken:
-    voice, text = _voice(sides.config), _text(sides.config, number)
+    voice, text = random_voice(sides.config), random_text(sides.config, number)
     conditioning = upstream.T3Cond(
         speaker_emb=voice.speaker[None],
         cond_prompt_speech_tokens=voice.prompt[None],
@@ -181,8 +183,8 @@ def _our_call(model: T3Model, number: int, settings: SamplingSettings, tokens: i
     began = time.perf_counter()
     with torch.inference_mode():
         batch = DecodeBatch(model)
-        prefix = model.compute_prefix(_voice(model.config), 0.5)
-        batch.join(prefix, _text(model.config, number), settings, tokens)
+        prefix = model.compute_prefix(random_voice(model.config), 0.5)
+        batch.join(prefix, random_text(model.config, number), settings, tokens)
         drawn = []
         for _ in range(tokens):
             moments.append(time.perf_counter())
@@ -220,7 +222,9 @@ def _one_stream(
 
 def _print_divergence(sides: Sides, model: T3Model, spoken: list[int]) -> None:
     exact = T3Model(sides.config, sides.tensors, Precision.FP32, "cpu")
-    found = compare_logits(exact, model, _voice(sides.config), _text(sides.config, 0), spoken)
+    found = compare_logits(
+        exact, model, random_voice(sides.config), random_text(sides.config, 0), spoken
+    )
     print_row("divergence from float32, teacher-forced: KL", f"{found.kl:.4f} nats")
     print_row("the same likeliest token", f"{found.same_best:.1%}")
 
@@ -256,7 +260,12 @@ def _our_requests(
     began = time.perf_counter()
     streams = [
         scheduler.submit(
-            TokenRequest(_voice(sides.config), _text(sides.config, number), one, max_tokens=tokens)
+            TokenRequest(
+                random_voice(sides.config),
+                random_text(sides.config, number),
+                one,
+                max_tokens=tokens,
+            )
         )
         for number, one in enumerate(settings)
     ]
@@ -305,14 +314,19 @@ def _check_same_work(ours: Spoken, theirs: Spoken, *, same_tokens: bool) -> None
 
 
 def _share(sides: Sides, widths: tuple[int, int], positions: int, ms: float) -> str:
-    """What a step of two rows must read, and at which share of the memory's speed it did.
+    """What a step of two rows must read, and at which share of the memory's speed it did."""
+    gigabytes = step_bytes(sides.config, 2, positions, widths) / 1e9
+    speed = gigabytes / (ms / 1000)
+    return f"{gigabytes:.2f} GB/step, {speed:.1f} GB/s, {speed / sides.bandwidth:.0%} of memory"
+
+
+def step_bytes(config: T3Config, rows: int, positions: int, widths: tuple[int, int]) -> int:
+    """What a step of so many rows, that hold so many positions each, must read.
 
     ``widths``: bytes of a weight and of a number in the cache of keys and values.
     """
-    config = sides.config
-    per_layer = 4 * config.width**2 + 3 * config.width * config.ff_width
+    matrices = 2 if config.is_gpt2 else 3
+    per_layer = 4 * config.width**2 + matrices * config.width * config.ff_width
     weights = config.layers * per_layer + config.speech_vocabulary * config.width
-    cache = 2 * config.layers * config.width * 2 * positions
-    gigabytes = (weights * widths[0] + cache * widths[1]) / 1e9
-    speed = gigabytes / (ms / 1000)
-    return f"{gigabytes:.2f} GB/step, {speed:.1f} GB/s, {speed / sides.bandwidth:.0%} of memory"
+    cache = 2 * config.layers * config.width * rows * positions
+    return weights * widths[0] + cache * widths[1]

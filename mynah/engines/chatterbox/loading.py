@@ -31,7 +31,7 @@ from mynah.engines.chatterbox.watermark import Watermarker
 from mynah.errors import EngineUnavailable
 from mynah.settings import MiB, Settings
 
-_STEPS_PER_READBACK_ON_GPU: Final = 4
+STEPS_PER_READBACK_ON_GPU: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def load_t3(model_id: str, settings: Settings) -> SpeechScheduler:
             cache_bytes=settings.chatterbox_cache_mib * MiB,
             prefix_bytes=settings.chatterbox_prefix_mib * MiB,
             waiting=settings.chatterbox_waiting,
-            steps_per_readback=1 if device.type == "cpu" else _STEPS_PER_READBACK_ON_GPU,
+            steps_per_readback=1 if device.type == "cpu" else STEPS_PER_READBACK_ON_GPU,
         ),
     )
 

@@ -168,8 +168,10 @@ class DecodeBatch:
         longest = round_up(max(stream.length for stream in spoken) + 1)
         embeddings = self._model.speech_embeddings(self._last[: len(spoken)], tensors["steps"])
         by_row = embeddings[tensors["stream_of_row"]][:, None]
-        run = self._replay if self._recordings else self._forward
-        logits = run(by_row, tensors["places"], longest)
+        if self._recordings is None:
+            logits = self._forward(by_row, tensors["places"], longest)
+        else:
+            logits = self._replay(self._recordings, by_row, tensors["places"], longest)
         tensors["steps"] += 1
         tensors["places"] += 1
         for stream in spoken:
@@ -183,7 +185,7 @@ class DecodeBatch:
         values = self._cache.values[:, :rows, :, :longest]
         return self._model.forward(embeddings, Attended.build(keys, values, places))
 
-    def _replay(self, embeddings: Any, places: Any, longest: int) -> Any:
+    def _replay(self, recordings: Recordings, embeddings: Any, places: Any, longest: int) -> Any:
         """As ``_forward``, in one of few shapes: more rows of the cache are computed as well.
 
         These are free, or of a stream that has just joined; they write where no row has come to.
@@ -198,7 +200,7 @@ class DecodeBatch:
 
         embeddings = functional.pad(embeddings, (0, 0, 0, 0, 0, more))
         places = functional.pad(places, (0, 0, 0, more), value=longest - 1)
-        return self._recordings.run((count + more, longest), forward, embeddings, places)[:count]
+        return recordings.run((count + more, longest), forward, embeddings, places)[:count]
 
     def _forget_recordings(self) -> None:
         """They read and write the keys and values where these were."""
