@@ -85,12 +85,12 @@ def _int8_linear(weight: Any, bias: Any, device: Any) -> Linear:
     packed = torch.ops.onednn.qlinear_prepack(quantized, None)
     zero_points = torch.zeros(len(scale), dtype=torch.int32)
     bias = None if bias is None else bias.float()
+    least, middle = torch.tensor(1e-12), torch.tensor(_ZERO_POINT + 0.5)
     run = torch.ops.onednn.qlinear_pointwise
 
     def linear(x: Any) -> Any:
-        row_scale = x.abs().amax(-1, keepdim=True).div_(levels)
-        row_scale = row_scale.clamp_min_(1e-12)
-        rounded = x.div(row_scale).add_(_ZERO_POINT + 0.5).to(torch.uint8)
+        row_scale = torch.add(least, x.abs().amax(-1, keepdim=True), alpha=1 / levels)
+        rounded = torch.addcdiv(middle, x, row_scale).to(torch.uint8)
         product = run(
             rounded, 1.0, _ZERO_POINT, packed, scale, zero_points, None,
             1.0, 0, torch.float32, "none", [], "",

@@ -3,14 +3,15 @@
 A step is hundreds of small kernels whose launches cost a GPU's host more time than their work
 costs the GPU. Recorded, they are launched as one. What that asks for, inputs in fixed places and
 few different shapes, is here and in the callers, and does not depend on the recorder: with one
-that only calls the function again it runs on a CPU.
+that only calls the function again it runs on a CPU. So is the way by which a step's numbers get to
+a device without waiting for it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,6 +77,14 @@ def recordings_for(device: Any) -> Recordings | None:
 def round_up_to_power(count: int) -> int:
     """To a power of two: few different shapes."""
     return 1 << (count - 1).bit_length()
+
+
+def upload(numbers: Sequence[Any], device: Any) -> Any:
+    """Whole numbers, nested or not, as a tensor on the device; does not wait for its work."""
+    tensor = torch.tensor(numbers)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class _CudaRecorder:

@@ -205,12 +205,13 @@ class SpeechScheduler:
         return self._closed or bool(self._running) or any(self._waiting.values())
 
     def _admit(self) -> None:
-        """Let waiting requests in: one between two steps, all that fit where nobody speaks."""
-        while (handle := self._take_next()) is not None:
-            spoke_before = bool(self._running)
-            self._start(handle)
-            if spoke_before:
+        """Let waiting requests in, at most as many between two steps as speak; all that fit where
+        nobody does. So few steps are taken with few rows, and those who speak are not kept long."""
+        most = len(self._running) or self._limits.rows
+        for _ in range(most):
+            if (handle := self._take_next()) is None:
                 return
+            self._start(handle)
 
     def _take_next(self) -> TokenStream | None:
         with self._wake:

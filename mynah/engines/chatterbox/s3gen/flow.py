@@ -17,6 +17,7 @@ from mynah.engines.chatterbox.recordings import (
     Recordings,
     recordings_for,
     round_up_to_power,
+    upload,
 )
 from mynah.engines.chatterbox.s3gen.estimator import Estimator
 from mynah.engines.chatterbox.s3gen.layout import MELS
@@ -94,9 +95,8 @@ class FlowSolver:
         with torch.inference_mode():
             requests, frames = self._shape(states)
             rows = 2 if self._is_guided else 1
-            device = states[0].mel.device
             numbers = [state.step for state in states] + [0] * (requests - len(states))
-            steps = torch.tensor(numbers).to(device)
+            steps = upload(numbers, states[0].mel.device)
             inputs = self._inputs(states, requests, frames)
             bias = self._biases[steps].repeat(rows, 1, 1)
             velocity = self._velocity(inputs, bias, self._own_frames(states, requests, frames))
@@ -150,8 +150,9 @@ class FlowSolver:
         if self._recordings is None and min(lengths) == frames:
             return None
         lengths += [frames] * (requests - len(states))
-        own = torch.tensor(lengths * (2 if self._is_guided else 1)).to(states[0].mel.device)
-        return torch.arange(frames, device=own.device)[None] < own[:, None]
+        own = upload(lengths * (2 if self._is_guided else 1), states[0].mel.device)
+        is_own: torch.Tensor = torch.arange(frames, device=own.device)[None] < own[:, None]
+        return is_own
 
 
 def group_by_length(

@@ -16,12 +16,14 @@ from mynah.engines.chatterbox.recordings import (
     Recordings,
     recordings_for,
     round_up_to_power,
+    upload,
 )
 from mynah.engines.chatterbox.sampling import Sampler, SamplingSettings
 from mynah.engines.chatterbox.t3.kv_cache import KvCache, round_up
 from mynah.engines.chatterbox.t3.model import T3Model, VoicePrefix
 from mynah.engines.chatterbox.t3.network import Attended
 
+_ATTENDED_STEP: Final = 16  # plain steps attend to multiples of this
 _RECORDED_POSITIONS: Final = 128  # recorded steps attend to multiples of this: fewer recordings
 
 
@@ -85,11 +87,12 @@ class DecodeBatch:
         length = prefix.length + new
         reserved = length + max_tokens
         cache = self._cache
-        if cache.reserve(cache.rows + rows, self._longest(reserved)):
+        used = max((one.length for one in self._streams), default=0)
+        if cache.reserve(cache.rows + rows, self._longest(reserved), used):
             self._forget_recordings()
         first = cache.rows
-        keys = cache.keys[:, first : first + rows, :, : round_up(length)]
-        values = cache.values[:, first : first + rows, :, : round_up(length)]
+        keys = cache.keys[:, first : first + rows, :, : round_up(length, _ATTENDED_STEP)]
+        values = cache.values[:, first : first + rows, :, : round_up(length, _ATTENDED_STEP)]
         keys[:, :, :, : prefix.length] = prefix.keys[:, None]
         values[:, :, :, : prefix.length] = prefix.values[:, None]
         places = torch.arange(prefix.length, length, device=self._model.device).expand(rows, -1)
@@ -165,7 +168,7 @@ class DecodeBatch:
 
     def _decode(self, spoken: list[Stream]) -> Any:
         tensors = self._tensors(spoken)
-        longest = round_up(max(stream.length for stream in spoken) + 1)
+        longest = max(stream.length for stream in spoken) + 1
         embeddings = self._model.speech_embeddings(self._last[: len(spoken)], tensors["steps"])
         by_row = embeddings[tensors["stream_of_row"]][:, None]
         if self._recordings is None:
@@ -181,6 +184,7 @@ class DecodeBatch:
     def _forward(self, embeddings: Any, places: Any, longest: int) -> Any:
         """Logits of the first rows, of which ``longest`` positions are looked at."""
         rows = len(embeddings)
+        longest = round_up(longest, _ATTENDED_STEP)
         keys = self._cache.keys[:, :rows, :, :longest]
         values = self._cache.values[:, :rows, :, :longest]
         return self._model.forward(embeddings, Attended.build(keys, values, places))
@@ -192,8 +196,7 @@ class DecodeBatch:
         """
         count, more = len(embeddings), round_up_to_power(len(embeddings)) - len(embeddings)
         longest = max([longest, *(stream.length + 1 for stream in self._streams)])
-        longest = -(-longest // _RECORDED_POSITIONS) * _RECORDED_POSITIONS
-        longest = min(longest, self._cache.capacity[1])
+        longest = min(round_up(longest, _RECORDED_POSITIONS), self._cache.capacity[1])
 
         def forward(embeddings: Any, places: Any) -> Any:
             return self._forward(embeddings, places, longest)
@@ -219,8 +222,7 @@ class DecodeBatch:
                 "places": [[spoken[i].length] for i in by_row],
                 "steps": [stream.steps - 1 for stream in spoken],
             }
-            device = self._model.device
-            self._places = {k: torch.tensor(v, device=device) for k, v in listed.items()}
+            self._places = {name: upload(v, self._model.device) for name, v in listed.items()}
         return self._places
 
     def _forget_start(self, tokens: Any, spoken: int) -> None:

@@ -6,18 +6,20 @@ always 0 … n-1, so that a step works on views; a row that leaves is replaced b
 
 from __future__ import annotations
 
+import math
+import mmap
 from typing import Any, Final
 
 import torch
 
 from mynah.engines.chatterbox.t3.config import T3Config
 
-POSITION_STEP: Final = 64  # attended lengths and the cache itself are multiples of this
+POSITION_STEP: Final = 64  # the cache's length is a multiple of this
 
 
-def round_up(positions: int) -> int:
-    """To a multiple of ``POSITION_STEP``: few different shapes for kernels and graphs."""
-    return -(-positions // POSITION_STEP) * POSITION_STEP
+def round_up(positions: int, step: int = POSITION_STEP) -> int:
+    """To a multiple of ``step``: few different shapes for kernels and graphs."""
+    return -(-positions // step) * step
 
 
 def cache_bytes(config: T3Config, dtype: Any, rows: int, positions: int) -> int:
@@ -51,21 +53,20 @@ class KvCache:
             has_rows, has_positions = _allocated(rows, positions)
         return cache_bytes(self._config, self._dtype, has_rows, has_positions)
 
-    def reserve(self, rows: int, positions: int) -> bool:
+    def reserve(self, rows: int, positions: int, used: int) -> bool:
         """Make room for that many rows of that many positions each, keeping what is there.
 
-        ``positions``: the most that any row needs, those that are there included. True when all
-        of it has moved.
+        ``positions``: the most that any row needs, those that are there included; ``used``: the
+        most that any row holds now. True when all of it has moved.
         """
         has_rows, has_positions = self.capacity
         if rows <= has_rows and positions <= has_positions:
             return False
         rows, positions = _allocated(rows, positions)
-        kept = min(positions, has_positions)
         for name in ("keys", "values"):
             old = getattr(self, name)
             new = self._allocate(rows, positions)
-            new[:, : self.rows, :, :kept] = old[:, : self.rows, :, :kept]
+            new[:, : self.rows, :, :used] = old[:, : self.rows, :, :used]
             setattr(self, name, new)
         return True
 
@@ -96,4 +97,8 @@ class KvCache:
     def _allocate(self, rows: int, positions: int) -> Any:
         shape = (self._config.layers, rows, self._config.heads, positions, self._config.head_width)
         # Zeros: what no row has written yet is multiplied by zero, which needs finite numbers.
-        return torch.zeros(shape, dtype=self._dtype, device=self._device)
+        if self._device.type != "cpu" or rows == 0:
+            return torch.zeros(shape, dtype=self._dtype, device=self._device)
+        # Fresh pages are zeros, and are taken as they are written: torch would write all at once.
+        pages = mmap.mmap(-1, math.prod(shape) * self._dtype.itemsize)
+        return torch.frombuffer(pages, dtype=self._dtype).view(shape)

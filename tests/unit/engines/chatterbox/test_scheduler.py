@@ -95,6 +95,23 @@ def test_turbo_callers_each_get_the_tokens_that_they_get_alone(turbo: Case) -> N
     assert spoken == [alone(turbo, wanted) for wanted in requests]
 
 
+def test_as_many_join_between_two_steps_as_speak(
+    english: Case, scheduler: SpeechScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on = hold_first_step(monkeypatch)
+    spoke: list[int] = []
+    step = DecodeBatch.step
+    monkeypatch.setattr(
+        DecodeBatch, "step", lambda batch: (spoke.append(batch.streams), step(batch))
+    )
+    streams = [scheduler.submit(request(english, 0, max_tokens=10))]
+    assert reached.wait(60)
+    streams += [scheduler.submit(request(english, n, max_tokens=10)) for n in range(1, 7)]
+    go_on.set()
+    assert [len(tokens_of(stream)) for stream in streams] == [10] * 7
+    assert spoke[:4] == [1, 2, 4, 7]
+
+
 @pytest.mark.parametrize("steps", [1, 4])
 def test_tokens_read_late_are_cut_at_the_end(english: Case, steps: int) -> None:
     scheduler = SpeechScheduler(english.ours, SchedulerLimits(steps_per_readback=steps))
