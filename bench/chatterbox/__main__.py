@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench.chatterbox import sound, t3_speed
@@ -28,10 +29,13 @@ def main() -> int:
     setting = t3_speed.QUICK if chosen.quick else t3_speed.FULL
     try:
         only = set(chosen.only.split(","))
+        sounds = sound.QUICK if chosen.quick else sound.FULL
         if only & set(t3_speed.FIGURES):
-            t3_speed.run(chosen.folder, setting, only, bandwidth)
+            token_ms = t3_speed.run(chosen.folder, setting, only, bandwidth)
+            if token_ms:
+                sounds = replace(sounds, t3_library_ms=token_ms[0], t3_own_ms=token_ms[1])
         if only & set(sound.FIGURES):
-            sound.run(sound.QUICK if chosen.quick else sound.FULL, only)
+            sound.run(sounds, only)
     except DifferentWorkError as error:
         print(f"\nNot comparable: {error}", file=sys.stderr)
         return 1

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from bench.chatterbox.t3_speed import DifferentWorkError
+from bench.chatterbox.t3_speed import DifferentWorkError, turbo_token_ms
 from bench.chatterbox.upstream import build_s3gen
 from bench.report import print_machine, print_row, print_title
 from mynah.audio.mp3 import Mp3Encoder
@@ -195,9 +195,10 @@ def _turbo(parts: Parts, setting: Setting) -> None:
     audio_s = results["library"].duration_s
     for name, spent in seconds.items():
         print_row(f"C8 Turbo's sound, {name}", f"{spent:.2f} s", f"RTF {spent / audio_s:.3f}")
-    if setting.t3_own_ms:
-        rtf = (seconds["bfloat16"] + len(parts.tokens) * setting.t3_own_ms / 1000) / audio_s
-        print_row("C8 with T3's part", f"RTF {rtf:.2f}", "< 1.0")
+    token_ms = turbo_token_ms(min(50, setting.tokens))
+    print_row("C8 Turbo's T3, int8", f"{token_ms:.1f} ms/token")
+    rtf = (seconds["bfloat16"] + len(parts.tokens) * token_ms / 1000) / audio_s
+    print_row("C8 with T3's part", f"RTF {rtf:.2f}", "< 1.0")
 
 
 def _library_speech(

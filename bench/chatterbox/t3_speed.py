@@ -20,7 +20,7 @@ from typing import Any, Final
 import torch
 
 from bench.chatterbox import upstream
-from bench.chatterbox.checkpoints import WrittenModel, write_checkpoint
+from bench.chatterbox.checkpoints import WrittenModel, random_t3, write_checkpoint
 from bench.chatterbox.divergence import compare_logits
 from bench.report import print_row, print_title
 from mynah.engines.chatterbox.checkpoint import MODELS, load_t3_weights
@@ -28,6 +28,7 @@ from mynah.engines.chatterbox.quantization import Precision
 from mynah.engines.chatterbox.sampling import (
     ENGLISH_SAMPLING,
     MULTILINGUAL_SAMPLING,
+    TURBO_SAMPLING,
     SamplingSettings,
 )
 from mynah.engines.chatterbox.scheduler import SchedulerLimits, SpeechScheduler, TokenRequest
@@ -75,8 +76,14 @@ class Sides:
     bandwidth: float
 
 
-def run(folder: Path, setting: Setting, only: set[str], bandwidth: float) -> None:
-    """Measure and print the figures in ``only``; checkpoints are written below ``folder``."""
+def run(
+    folder: Path, setting: Setting, only: set[str], bandwidth: float
+) -> tuple[float, float] | None:
+    """Measure and print the figures in ``only``; checkpoints are written below ``folder``.
+
+    Returns C1's milliseconds per token, the library's and ours; None without C1.
+    """
+    token_ms = None
     if only & {"C1", "C2", "C3"}:
         sides = _load(_checkpoint(folder, "english"), bandwidth)
         if only & {"C1", "C2"}:
@@ -85,13 +92,23 @@ def run(folder: Path, setting: Setting, only: set[str], bandwidth: float) -> Non
                 ("C2", Precision.FP32, "≥ 2.2x, stretch 3.5x"),
             ):
                 if figure in only:
-                    _one_stream(figure, sides, precision, setting, target)
+                    found = _one_stream(figure, sides, precision, setting, target)
+                    token_ms = token_ms or (found if figure == "C1" else None)
         if "C3" in only:
             _eight_streams(sides, setting)
         del sides
         gc.collect()
     if "C7" in only:
         _many_calls(_load(_checkpoint(folder, "multilingual"), bandwidth), setting)
+    return token_ms
+
+
+def turbo_token_ms(tokens: int) -> float:
+    """Ours alone: milliseconds per token of one Turbo stream in int8."""
+    config = MODELS["turbo"].t3_config
+    model = T3Model(config, random_t3(config, 0), Precision.INT8, "cpu")
+    _our_call(model, 0, TURBO_SAMPLING, 4)
+    return _our_call(model, 0, TURBO_SAMPLING, tokens).token_ms
 
 
 def _checkpoint(folder: Path, model: str) -> WrittenModel:
@@ -195,7 +212,8 @@ def _our_call(model: T3Model, number: int, settings: SamplingSettings, tokens: i
 
 def _one_stream(
     figure: str, sides: Sides, precision: Precision, setting: Setting, target: str
-) -> None:
+) -> tuple[float, float]:
+    """(the library's, our) milliseconds per token."""
     print_title(f"{figure}: one stream, {precision}, {setting.tokens} tokens, guidance 0.5")
     model = T3Model(sides.config, sides.tensors, precision, "cpu")
     ours, theirs, ratios = [], [], []
@@ -218,6 +236,7 @@ def _one_stream(
     print_row("the same tokens", str(ours[-1].tokens == theirs[-1].tokens))
     if precision is not Precision.FP32:
         _print_divergence(sides, model, theirs[-1].tokens)
+    return their_ms, our_ms
 
 
 def _print_divergence(sides: Sides, model: T3Model, spoken: list[int]) -> None:
