@@ -90,13 +90,12 @@ class DecodeBatch:
         used = max((one.length for one in self._streams), default=0)
         if cache.reserve(cache.rows + rows, self._longest(reserved), used):
             self._forget_recordings()
-        first = cache.rows
-        keys = cache.keys[:, first : first + rows, :, : round_up(length, _ATTENDED_STEP)]
-        values = cache.values[:, first : first + rows, :, : round_up(length, _ATTENDED_STEP)]
-        keys[:, :, :, : prefix.length] = prefix.keys[:, None]
-        values[:, :, :, : prefix.length] = prefix.values[:, None]
-        places = torch.arange(prefix.length, length, device=self._model.device).expand(rows, -1)
-        logits = self._model.forward(embeddings, Attended.build(keys, values, places))
+        parts = [self._begun(cache.rows, prefix, prefix.length, embeddings[:1])]
+        if guided:  # without a text there is nothing new before the start
+            self._model.add_empty_text(prefix, len(text))
+            known = prefix.length + len(text)
+            parts.append(self._begun(cache.rows + 1, prefix, known, embeddings[1:, len(text) :]))
+        logits = self._model.forward(*parts)
         stream = Stream(
             [cache.add_row() for _ in range(rows)], length, reserved, first_logits=logits
         )
@@ -105,6 +104,18 @@ class DecodeBatch:
         self._last = torch.cat([self._last, self._last.new_zeros(1)])
         self._places = None
         return stream
+
+    def _begun(self, row: int, prefix: VoicePrefix, known: int, embeddings: Any) -> Any:
+        """A row with the first ``known`` positions of the prefix, as a part of a forward pass."""
+        length = known + embeddings.shape[1]
+        keys, values = (
+            x[:, row : row + 1, :, : round_up(length, _ATTENDED_STEP)]
+            for x in (self._cache.keys, self._cache.values)
+        )
+        keys[:, 0, :, :known] = prefix.keys[:, :, :known]
+        values[:, 0, :, :known] = prefix.values[:, :, :known]
+        places = torch.arange(known, length, device=self._model.device)[None]
+        return embeddings, Attended.build(keys, values, places)
 
     def leave(self, stream: Stream, *, wipe: bool = False) -> None:
         """Remove a stream; the others keep their tokens and places. Call ``collect`` before.
@@ -187,7 +198,7 @@ class DecodeBatch:
         longest = round_up(longest, _ATTENDED_STEP)
         keys = self._cache.keys[:, :rows, :, :longest]
         values = self._cache.values[:, :rows, :, :longest]
-        return self._model.forward(embeddings, Attended.build(keys, values, places))
+        return self._model.forward((embeddings, Attended.build(keys, values, places)))
 
     def _replay(self, recordings: Recordings, embeddings: Any, places: Any, longest: int) -> Any:
         """As ``_forward``, in one of few shapes: more rows of the cache are computed as well.
@@ -215,7 +226,7 @@ class DecodeBatch:
         if self._places is None:
             owners = {row: i for i, stream in enumerate(spoken) for row in stream.rows}
             by_row = [owners[row] for row in sorted(owners)]
-            listed = {
+            listed: dict[str, list[Any]] = {
                 "with_text": [stream.rows[0] for stream in spoken],
                 "without_text": [stream.rows[-1] for stream in spoken],
                 "stream_of_row": by_row,

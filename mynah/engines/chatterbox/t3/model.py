@@ -8,26 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from mynah.engines.chatterbox.checkpoint import load_t3_weights
 from mynah.engines.chatterbox.quantization import Precision, build_linear
 from mynah.engines.chatterbox.t3.conditioning import ConditioningEncoder, VoiceConditioning
 from mynah.engines.chatterbox.t3.config import T3Config
+from mynah.engines.chatterbox.t3.kv_cache import round_up
 from mynah.engines.chatterbox.t3.network import Attended, Network
 from mynah.errors import InvalidRequest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VoicePrefix:
-    """A voice's keys and values, each (layers, heads, positions, head width), to be copied."""
+    """A voice's keys and values, each (layers, heads, positions, head width), to be copied.
+
+    Behind the voice's own ``length`` positions there may be those of a text's places without a
+    text, as guidance wants them: they are the same for all texts, and are added when needed.
+    """
 
     keys: Any
     values: Any
-
-    @property
-    def length(self) -> int:
-        """Its number of positions."""
-        return int(self.keys.shape[2])
+    length: int
 
     @property
     def size_bytes(self) -> int:
@@ -89,14 +91,29 @@ class T3Model:
         embeddings = self.prefix_embeddings(voice, exaggeration)
         length = embeddings.shape[1]
         config = self.config
-        shape = (config.layers, 1, config.heads, length, config.head_width)
-        keys = torch.zeros(shape, dtype=self.cache_dtype, device=self.device)
-        values = torch.zeros_like(keys)
-        places = torch.arange(length, device=self.device)[None]
-        self._network.forward(
-            self._with_places(embeddings, places), Attended.build(keys, values, places)
+        shape = (config.layers, config.heads, 0, config.head_width)
+        nothing = torch.zeros(shape, dtype=self.cache_dtype, device=self.device)
+        prefix = VoicePrefix(nothing, nothing, length)
+        self._extend(prefix, embeddings)
+        return prefix
+
+    def add_empty_text(self, prefix: VoicePrefix, count: int) -> None:
+        """Let ``prefix`` hold the places of a text of ``count`` tokens, without the text."""
+        there = prefix.keys.shape[2] - prefix.length
+        if there < count:
+            most = min(round_up(count), self.config.text_positions)
+            self._extend(prefix, self._tables["text_pos_emb.emb"][None, there:most])
+
+    def _extend(self, prefix: VoicePrefix, embeddings: Any) -> None:
+        """Compute further positions (1, positions, width) of a prefix."""
+        there, more = prefix.keys.shape[2], embeddings.shape[1]
+        keys, values = (
+            functional.pad(x, (0, 0, 0, more))[:, None] for x in (prefix.keys, prefix.values)
         )
-        return VoicePrefix(keys[:, 0], values[:, 0])
+        places = torch.arange(there, there + more, device=self.device)[None]
+        flat = self._with_places(embeddings, places).flatten(0, 1)
+        self._network.forward(flat, [Attended.build(keys, values, places)])
+        prefix.keys, prefix.values = keys[:, 0], values[:, 0]
 
     def text_embeddings(self, text: Any, *, guided: bool) -> Any:
         """What follows the prefix: text and start, (1 or 2 if guided, positions, width).
@@ -123,10 +140,19 @@ class T3Model:
             return embeddings
         return embeddings + self._tables["speech_pos_emb.emb"][steps + 1]
 
-    def forward(self, embeddings: Any, attended: Attended) -> Any:
-        """Logits after the last of the new positions, (rows, vocabulary) float32."""
-        embeddings = self._with_places(embeddings, attended.places)
-        return self._head(self._network.forward(embeddings, attended)[:, -1]).float()
+    def forward(self, *parts: tuple[Any, Attended]) -> Any:
+        """Logits after the last new position of each row of all parts, (rows, vocabulary) float32.
+
+        A part: its embeddings (rows, new, width) and what they attend to.
+        """
+        flat = torch.cat([self._with_places(x, part.places).flatten(0, 1) for x, part in parts])
+        hidden = self._network.forward(flat, [part for _, part in parts])
+        sizes = [part.places.numel() for _, part in parts]
+        last = [
+            found.view(*part.places.shape, -1)[:, -1]
+            for found, (_, part) in zip(hidden.split(sizes), parts, strict=True)
+        ]
+        return self._head(torch.cat(last)).float()
 
     def all_logits(self, embeddings: Any) -> Any:
         """Logits at every position of whole rows, as a teacher-forced comparison needs them."""
@@ -136,8 +162,9 @@ class T3Model:
         keys = torch.zeros(shape, dtype=self.cache_dtype, device=self.device)
         places = torch.arange(length, device=self.device).expand(rows, -1)
         attended = Attended.build(keys, torch.zeros_like(keys), places)
-        hidden = self._network.forward(self._with_places(embeddings, places), attended)
-        return self._head(hidden.flatten(0, 1)).float().view(rows, length, -1)
+        flat = self._with_places(embeddings, places).flatten(0, 1)
+        hidden = self._network.forward(flat, [attended])
+        return self._head(hidden).float().view(rows, length, -1)
 
     def _with_places(self, embeddings: Any, places: Any) -> Any:
         if not self.config.is_gpt2:

@@ -7,7 +7,7 @@ up in one). It holds no state: keys and values are the caller's, so are position
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """What one forward pass attends to.
+    """What some rows of one forward pass attend to.
 
     ``keys``, ``values``: (layers, rows, heads, length, head width), views whose new positions
     are written on the way. ``places``: for each new position of each row its index in them,
@@ -78,41 +78,48 @@ class Network:
         self._rotations = None if config.is_gpt2 else _rotations(config, device)
         self._activation = _gelu if config.is_gpt2 else _swiglu
 
-    def forward(self, embeddings: Any, attended: Attended) -> Any:
-        """(rows, new, width) -> (rows, new, width); writes keys and values on the way."""
+    def forward(self, embeddings: Any, parts: Sequence[Attended]) -> Any:
+        """(positions, width) -> the same; writes keys and values on the way.
+
+        The positions of all ``parts`` follow each other, in each part row after row: only
+        attention has to know whose they are.
+        """
         hidden = embeddings.to(self.dtype)
-        rows = torch.arange(hidden.shape[0], device=hidden.device)[:, None]
-        rotation = None if self._rotations is None else self._rotations[attended.places][:, :, None]
+        rotation = None
+        if self._rotations is not None:
+            places = torch.cat([part.places.flatten() for part in parts])
+            rotation = self._rotations[places][:, None]
         for index, layer in enumerate(self._layers):
-            hidden = hidden + self._attend(layer, index, hidden, attended, (rows, rotation))
-            inner = self._activation(layer.up(_flat(layer.feed_forward_norm(hidden))))
-            hidden = hidden + layer.down(inner).view_as(hidden)
+            hidden = hidden + self._attend(layer, index, hidden, parts, rotation)
+            inner = self._activation(layer.up(layer.feed_forward_norm(hidden)))
+            hidden = hidden + layer.down(inner)
         return self._final_norm(hidden)
 
     def _attend(
-        self, layer: _Layer, index: int, hidden: Any, attended: Attended, where: tuple[Any, Any]
+        self, layer: _Layer, index: int, hidden: Any, parts: Sequence[Attended], rotation: Any
     ) -> Any:
-        rows, rotation = where
-        batch, new, width = hidden.shape
         config = self.config
-        qkv = layer.qkv(_flat(layer.attention_norm(hidden)))
-        qkv = qkv.view(batch, new, 3 * config.heads, config.head_width)
-        both, value = qkv[:, :, : 2 * config.heads], qkv[:, :, 2 * config.heads :]
+        qkv = layer.qkv(layer.attention_norm(hidden)).view(-1, 3 * config.heads, config.head_width)
+        both, value = qkv[:, : 2 * config.heads], qkv[:, 2 * config.heads :]
         if rotation is not None:
             both = _rotate(both, rotation)
-        query, key = both[:, :, : config.heads], both[:, :, config.heads :]
-        keys, values = attended.keys[index], attended.values[index]
-        keys[rows, :, attended.places] = key.to(keys.dtype)
-        values[rows, :, attended.places] = value.to(values.dtype)
+        query, key = both[:, : config.heads], both[:, config.heads :]
+        sizes = [part.places.numel() for part in parts]
+        split = zip(parts, *(x.split(sizes) for x in (query, key, value)), strict=True)
+        mixed = [self._mix(index, *one) for one in split]
+        return layer.attention_out(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
+
+    def _mix(self, index: int, part: Attended, query: Any, key: Any, value: Any) -> Any:
+        """What one part's queries (positions, heads, head width) find, (positions, width)."""
+        shape = (*part.places.shape, *query.shape[1:])
+        rows = torch.arange(shape[0], device=query.device)[:, None]
+        keys, values = part.keys[index], part.values[index]
+        keys[rows, :, part.places] = key.view(shape).to(keys.dtype)
+        values[rows, :, part.places] = value.view(shape).to(values.dtype)
         mixed = functional.scaled_dot_product_attention(
-            query.transpose(1, 2).to(keys.dtype), keys, values, attn_mask=attended.mask
+            query.view(shape).transpose(1, 2).to(keys.dtype), keys, values, attn_mask=part.mask
         )
-        mixed = mixed.transpose(1, 2).reshape(batch * new, width).to(self.dtype)
-        return layer.attention_out(mixed).view(batch, new, width)
-
-
-def _flat(x: Any) -> Any:
-    return x.reshape(-1, x.shape[-1])
+        return mixed.transpose(1, 2).reshape(-1, self.config.width).to(self.dtype)
 
 
 def _swiglu(gate_and_up: Any) -> Any:

@@ -81,6 +81,21 @@ def test_the_prefix_is_the_library_s_conditioning(case: Case) -> None:
     torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=2e-5)
 
 
+def test_the_places_of_no_text_are_computed_once_for_all_texts_of_a_voice(english: Case) -> None:
+    with torch.inference_mode():
+        prefix = english.ours.compute_prefix(english.voice(), 0.5)
+        for length in (20, 5, 90):
+            known = prefix.keys
+            batch = DecodeBatch(english.ours)
+            text = english.text(length, length)
+            batch.join(prefix, text, ENGLISH_SAMPLING, 20)
+            for _ in range(20):
+                batch.step()
+            spoken = batch.collect()[0]
+            assert spoken == english.speak(ENGLISH_SAMPLING, 20, text=text)
+            assert (prefix.keys is known) == (length == 5)  # the other two needed more places
+
+
 def test_exaggeration_changes_what_is_said(english: Case) -> None:
     with torch.no_grad():
         calm, lively = (
