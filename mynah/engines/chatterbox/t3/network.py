@@ -42,12 +42,14 @@ class Attended:
     """What some rows of one forward pass attend to.
 
     ``keys``, ``values``: (layers, rows, heads, length, head width), views whose new positions
-    are written on the way. ``places``: for each new position of each row its index in them,
-    (rows, new). ``mask``: (rows, 1, new, length), 0 where a query may look and -inf elsewhere.
+    are written on the way. ``rows`` (rows, 1): the rows' numbers in them. ``places``: for each
+    new position of each row its index in them, (rows, new). ``mask``: (rows, 1, new, length), 0
+    where a query may look and -inf elsewhere.
     """
 
     keys: Any
     values: Any
+    rows: Any
     places: Any
     mask: Any
 
@@ -57,7 +59,8 @@ class Attended:
         length = keys.shape[3]
         seen = torch.arange(length, device=places.device) <= places[:, :, None]
         mask = torch.zeros(seen.shape, dtype=keys.dtype, device=places.device)
-        return cls(keys, values, places, mask.masked_fill_(~seen, -torch.inf)[:, None])
+        rows = torch.arange(len(places), device=places.device)[:, None]
+        return cls(keys, values, rows, places, mask.masked_fill_(~seen, -torch.inf)[:, None])
 
 
 class Network:
@@ -112,10 +115,9 @@ class Network:
     def _mix(self, index: int, part: Attended, query: Any, key: Any, value: Any) -> Any:
         """What one part's queries (positions, heads, head width) find, (positions, width)."""
         shape = (*part.places.shape, *query.shape[1:])
-        rows = torch.arange(shape[0], device=query.device)[:, None]
         keys, values = part.keys[index], part.values[index]
-        keys[rows, :, part.places] = key.view(shape).to(keys.dtype)
-        values[rows, :, part.places] = value.view(shape).to(values.dtype)
+        keys[part.rows, :, part.places] = key.view(shape).to(keys.dtype)
+        values[part.rows, :, part.places] = value.view(shape).to(values.dtype)
         mixed = functional.scaled_dot_product_attention(
             query.view(shape).transpose(1, 2).to(keys.dtype), keys, values, attn_mask=part.mask
         )

@@ -9,7 +9,11 @@ from mynah.engines.chatterbox.t3.model import T3Model, VoicePrefix
 
 
 class PrefixCache:
-    """Computes a voice's prefix once. Not thread-safe: one thread owns it."""
+    """Computes a voice's prefix once. Not thread-safe: one thread owns it.
+
+    A prefix grows with the texts that are spoken (``T3Model.add_empty_text``); the budget is looked
+    at with each new voice.
+    """
 
     def __init__(self, model: T3Model, max_bytes: int) -> None:
         self._model = model
