@@ -141,7 +141,7 @@ def _engine_workers(environment: StackEnvironment) -> list[Part]:
         _worker(
             *(environment, "tts-engines", _TTS_APP, ",".join(queues)),
             threads=_ENGINE_THREADS,
-            niceness=_LIVE_NICENESS,
+            niceness=LIVE_NICENESS,
         )
     ]
 
