@@ -30,6 +30,9 @@ HTTP_SECONDS = Histogram(
     "mynah_http_request_seconds", "Time to answer.", ["method", "route"], buckets=_HTTP_BUCKETS
 )
 STREAMS = Gauge("mynah_streams", "Listeners to events and to speech.", multiprocess_mode="livesum")
+BITRATE_CHANGES = Counter(
+    "mynah_bitrate_changes_total", "Listeners moved to another bitrate.", ["direction"]
+)
 UPLOAD_BYTES = Counter("mynah_upload_bytes_total", "Bytes of uploaded recordings and bundles.")
 STEPS = Counter("mynah_steps_total", "Steps that ended in a worker.", ["task", "outcome"])
 SYNTHESIS_SECONDS = Histogram(

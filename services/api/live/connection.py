@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from services.api.live.draining import unsent_bytes
+
 
 class StreamCut(ConnectionResetError):
     """Ends an answer that has begun and cannot be finished.
@@ -40,3 +42,7 @@ class Connection:
             return bool(poller.poll(0)) and self._socket.recv(1, socket.MSG_PEEK) == b""
         except OSError:  # reset by the other side
             return True
+
+    def unsent_bytes(self) -> int | None:
+        """Bytes that were written and that the listener did not get; None: it is not known."""
+        return None if self._socket is None else unsent_bytes(self._socket)

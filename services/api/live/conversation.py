@@ -123,9 +123,9 @@ class Conversation:
             profile_name, order = ConversationSchema().load(said)
         except ValidationError as error:
             raise InvalidRequest("The start is not valid.", fields=error.messages_dict) from None
-        self._order = order
+        self._order = order.speech
         profile = DEVICE_PROFILES[profile_name]
-        self._voicing = Voicing(self.container, self.socket, profile)
+        self._voicing = Voicing(self.container, self.socket, profile, is_adaptive=order.is_adaptive)
 
     def _hear(self, text: Any) -> None:
         """Take an increment; say what is complete."""

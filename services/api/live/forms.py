@@ -6,6 +6,7 @@ This module brings numpy and the encoders: the gateway imports it with the first
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, cast
@@ -16,10 +17,13 @@ import numpy as np
 from mynah.audio.g711 import Law, encode_g711
 from mynah.audio.levelling import SPEECH_CEILING_DBTP
 from mynah.audio.mp3 import Mp3Encoder
+from mynah.audio.mp3_format import choose_mp3_rate, legal_bitrates_kbps
+from mynah.audio.mp3_switching import SwitchingMp3Encoder
 from mynah.audio.resample import StreamResampler
 from mynah.audio.tags import SpeechTags, build_id3
 from mynah.audio.wav import wav_header
 from mynah.audio.waveform import Waveform
+from services.api.live.adapting import bitrates_below
 
 OPUS_RATE = 48_000
 
@@ -34,6 +38,13 @@ class StreamEncoder(Protocol):
     def flush(self) -> bytes:
         """The last bytes."""
         ...
+
+
+def split_block(block: Waveform, longest_s: float) -> Iterator[Waveform]:
+    """A block in parts, so that what is to be sent does not wait for the encoding of the rest."""
+    frames = max(1, round(block.sample_rate * longest_s))
+    for start in range(0, block.frames, frames):
+        yield Waveform(block.samples[start : start + frames], block.sample_rate)
 
 
 class PcmEncoder:
@@ -142,6 +153,16 @@ class StreamForm:
         if self.format == "mp3":
             return build_id3(self.tags)
         return wav_header(self.sample_rate, 1, None) if self.format == "wav" else b""
+
+    @property
+    def bitrates_kbps(self) -> tuple[int, ...]:
+        """The bitrates among which an MP3's may follow its connection, the highest first."""
+        rate = choose_mp3_rate(self.sample_rate, self.bitrate_kbps)
+        return bitrates_below(self.bitrate_kbps, legal_bitrates_kbps(rate))
+
+    def switching_encoder(self) -> SwitchingMp3Encoder:
+        """An MP3 encoder for one listener, whose bitrate may change."""
+        return SwitchingMp3Encoder(self.sample_rate, self.bitrate_kbps, -SPEECH_CEILING_DBTP)
 
     def encoder(self) -> StreamEncoder:
         """An encoder for one listener."""

@@ -5,18 +5,21 @@ This module brings numpy, scipy and the encoder: the gateway imports it with the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from mynah.audio.live_joining import LiveJoiner
 from mynah.audio.tags import SpeechTags
+from mynah.audio.waveform import Waveform
 from mynah.errors import MynahError
 from services.api.bootstrap import Container
 from services.api.live.connection import Connection, StreamCut
-from services.api.live.forms import StreamForm
+from services.api.live.forms import StreamEncoder, StreamForm
 from services.api.live.live_job import LiveParts, LiveSource
+from services.api.live.pacing import Line, Pace
 from services.api.use_cases.live_speech import Heard, LiveJob, end_live
 
 log = structlog.get_logger(__name__)
@@ -24,12 +27,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class LiveListener:
-    """Who hears one live job over HTTP."""
+    """Who hears one live job over HTTP. ``is_adaptive``: an MP3's bitrate follows them."""
 
     container: Container
     job: LiveJob
     form: StreamForm
     connection: Connection
+    is_adaptive: bool = False
     _source: LiveSource = field(init=False)
     _joiner: LiveJoiner = field(init=False)
     _sent_bytes: int = 0
@@ -63,16 +67,29 @@ class LiveListener:
         leave(self.container, self.job, heard)
 
     def _chunks(self) -> Iterator[bytes]:
-        encoder, waiting = self.form.encoder(), self.form.start()
-        has_audio = False
+        encode, encoder = self._encoding()
+        waiting, has_audio = self.form.start(), False
         for part in self._source.spoken(self._joiner):
-            if part.waveform.frames and (data := encoder.encode(part.waveform)):
+            for data in encode(part.waveform):
                 yield waiting + data
                 waiting, has_audio = b"", True
         self._is_over = True
         rest = waiting + (encoder.flush() if has_audio or self._joiner.frames else b"")
         if rest or not has_audio:
             yield rest
+
+    def _encoding(self) -> tuple[Callable[[Waveform], Iterable[bytes]], StreamEncoder]:
+        """What encodes a block, and the encoder that it uses."""
+        if not self.is_adaptive:
+            encoder = self.form.encoder()
+            return lambda block: filter(None, (encoder.encode(block),)), encoder
+        line = Line(
+            self.connection.unsent_bytes,
+            self.connection.is_gone,
+            self.container.settings.stream_stall_timeout_s,
+        )
+        pace, switching = Pace(self.form.bitrates_kbps, line), self.form.switching_encoder()
+        return partial(pace.encoded, switching), switching
 
     def _rest(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:

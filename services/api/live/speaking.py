@@ -16,9 +16,10 @@ from mynah.errors import MynahError
 from services.api.bootstrap import Container
 from services.api.live.connection import StreamCut
 from services.api.live.device_profiles import DeviceProfile
-from services.api.live.forms import StreamEncoder, StreamForm
+from services.api.live.forms import StreamEncoder, StreamForm, split_block
 from services.api.live.listening import leave, live_parts
 from services.api.live.live_job import LiveSource, SpokenPart
+from services.api.live.pacing import Line, Pace
 from services.api.live.socket_messages import END, show
 from services.api.live.websocket import SocketClosed, WebSocket
 from services.api.use_cases.live_speech import Heard, LiveJob
@@ -40,7 +41,14 @@ class SpokenJob:
 class Voicing:
     """Sends jobs and marks (``flush``, ``end``) in the order in which they are added."""
 
-    def __init__(self, container: Container, socket: WebSocket, profile: DeviceProfile) -> None:
+    def __init__(
+        self,
+        container: Container,
+        socket: WebSocket,
+        profile: DeviceProfile,
+        *,
+        is_adaptive: bool,
+    ) -> None:
         self._container = container
         self._socket = socket
         self._profile = profile
@@ -49,7 +57,9 @@ class Voicing:
         self._is_busy = False
         self._is_stopped = False
         self._interrupted = threading.Event()
+        self._is_adaptive = is_adaptive and profile.format == "mp3"
         self._form: StreamForm | None = None
+        self._pace: Pace | None = None
         self._joiner: LiveJoiner | None = None
         self._encoder: StreamEncoder | None = None
         self._clock = _Clock(profile.ahead_s)
@@ -116,6 +126,8 @@ class Voicing:
             elif item == "interrupted":
                 self._encoder = None
                 self._clock.reset()
+                if self._pace is not None:
+                    self._pace.restart()
                 if not self._is_stopped:
                     self._socket.send(show("interrupted"))
             else:
@@ -138,7 +150,8 @@ class Voicing:
                     self._socket.send(_segment(item, part, form.sample_rate, joiner.frames))
             is_all = True
         except StreamCut:
-            pass  # interrupted
+            if not self._is_silenced():  # the client takes nothing
+                self._socket.drop()
         except MynahError as error:
             self._socket.send(
                 show(
@@ -157,32 +170,46 @@ class Voicing:
             self._form = StreamForm(profile.format, rate, profile.bitrate_kbps, SpeechTags())
             loudness_lufs = job.loudness_lufs or self._container.settings.loudness_lufs
             self._joiner = LiveJoiner(loudness_lufs, rate)
-            self._socket.send(
-                show(
-                    "audio_format", format=profile.format, sample_rate=rate, channels=1,
-                    bitrate_kbps=profile.bitrate_kbps if profile.format == "mp3" else None,
-                    frame_bytes=profile.frame_bytes, prebuffer_ms=profile.prebuffer_ms,
-                    ahead_ms=round(profile.ahead_s * 1000),
-                )
-            )  # fmt: skip
+            self._announce(profile.bitrate_kbps)
         return self._joiner, self._form
+
+    def _announce(self, bitrate_kbps: int) -> None:
+        """Say what the sound is from here on."""
+        profile, form = self._profile, self._form
+        self._socket.send(
+            show(
+                "audio_format", format=profile.format, channels=1,
+                sample_rate=form.sample_rate if form else None,
+                bitrate_kbps=bitrate_kbps if profile.format == "mp3" else None,
+                frame_bytes=profile.frame_bytes, prebuffer_ms=profile.prebuffer_ms,
+                ahead_ms=round(profile.ahead_s * 1000),
+            )
+        )  # fmt: skip
+
+    def _new_pace(self, form: StreamForm) -> Pace:
+        line = Line(
+            self._socket.unsent_bytes,
+            self._is_silenced,
+            self._container.settings.stream_stall_timeout_s,
+            self._announce,
+        )
+        bitrates = form.bitrates_kbps if self._is_adaptive else (form.bitrate_kbps,)
+        return Pace(bitrates, line)
 
     def _sound(self, form: StreamForm, part: SpokenPart) -> int:
         """Encode and send; a little at a time, so that an interruption is heard at once."""
         sent = 0
         if self._encoder is None:
-            self._encoder = form.encoder()
+            self._encoder = form.switching_encoder() if self._is_adaptive else form.encoder()
+        self._pace = self._pace or self._new_pace(form)
         # No more than a device has room for, else as much at a time as costs little each.
-        step = round(form.sample_rate * min(STEP_S, self._profile.ahead_s / 10))
-        for start in range(0, part.waveform.frames, step):
-            block = type(part.waveform)(
-                part.waveform.samples[start : start + step], form.sample_rate
-            )
+        for block in split_block(part.waveform, min(STEP_S, self._profile.ahead_s / 10)):
             while not self._is_silenced() and not self._clock.may_send():
                 time.sleep(PACE_LOOK_S)
             if self._is_silenced():
                 raise StreamCut("interrupted")
-            sent += self._send_bytes(self._encoder.encode(block))
+            for data in self._pace.encoded(self._encoder, block):
+                sent += self._send_bytes(data)
             self._clock.sent(block.duration_s)
         return sent
 

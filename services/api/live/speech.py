@@ -34,7 +34,7 @@ from mynah.storage.base import ObjectStore
 from services.api.bootstrap import Container
 from services.api.live.answers import listener_connection
 from services.api.live.connection import Connection, StreamCut
-from services.api.live.forms import StreamForm
+from services.api.live.forms import StreamForm, split_block
 from services.api.live.watching import JobWatcher
 
 LOOK_FOR_LEAVERS_S = 0.5
@@ -87,7 +87,7 @@ class StorySource:
         blocks = self.finished(0) if is_finished else self.blocks(self.assembler())
         try:
             for block in blocks:
-                for part in split_block(block):
+                for part in split_block(block, CHUNK_S):
                     if data := encoder.encode(part):
                         yield data
             if rest := encoder.flush():
@@ -181,13 +181,6 @@ class StorySource:
             raise StreamCut(f"job {figures.state}")
         if self.connection.is_gone():
             raise StreamCut("listener left")
-
-
-def split_block(block: Waveform) -> Iterator[Waveform]:
-    """A block in parts of a second, so that no part waits for the encoding of the others."""
-    frames = round(block.sample_rate * CHUNK_S)
-    for start in range(0, block.frames, frames):
-        yield Waveform(block.samples[start : start + frames], block.sample_rate)
 
 
 def _layout_of(job: Job) -> OutputLayout:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from mynah.errors import InvalidRequest
+from services.api.live.draining import unsent_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +95,10 @@ class WebSocket:
                 raise SocketClosed("closed") from error
             self._send_waiting()
 
+    def unsent_bytes(self) -> int | None:
+        """Bytes that were written and that the client did not get; None: it is not known."""
+        return unsent_bytes(self._socket)
+
     def close(self, code: int, reason: str) -> None:
         """Say why and end. Never raises."""
         with self._lock:
@@ -104,6 +110,12 @@ class WebSocket:
             except (SocketClosed, InvalidState):
                 pass
             self.is_open = False
+
+    def drop(self) -> None:
+        """End without a word, for a side that takes none; whoever reads finds out."""
+        self.is_open = False
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _keep_alive(self) -> None:
         """Ping a silent side; one that answers nothing is gone. Raises SocketClosed."""

@@ -112,7 +112,9 @@ def _speak(order: LiveOrder, asker: Requester) -> Response:
             container.live.want(job.id)
             uow.commit()
         form = live_form(job, wanted.output_format.value, wanted.sample_rate)
-        listener = LiveListener(container, job, form, listener_connection(container))
+        connection = listener_connection(container)
+        is_adaptive = order.is_adaptive and form.format == "mp3"
+        listener = LiveListener(container, job, form, connection, is_adaptive)
         ending.callback(listener.close)
         body = listener.body()
         at_the_end = ending.pop_all()
@@ -121,6 +123,9 @@ def _speak(order: LiveOrder, asker: Requester) -> Response:
     response.headers["X-Job-ID"] = str(job.id)
     response.headers["X-Voice-ID"] = str(job.voice_id)
     response.headers["X-Sample-Rate"] = str(form.output_rate)
+    if form.format == "mp3":
+        bitrates = form.bitrates_kbps if is_adaptive else (form.bitrate_kbps,)
+        response.headers["X-Bitrates-Kbps"] = ", ".join(map(str, bitrates))
     response.headers["Accept-Ranges"] = "none"
     return response
 

@@ -31,10 +31,14 @@ class StreamQuerySchema(RequestSchema):
 
 @dataclass(frozen=True, slots=True)
 class LiveOrder:
-    """Speech to be heard at once; ``is_kept``: as an ordinary job."""
+    """Speech to be heard at once; ``is_kept``: as an ordinary job.
+
+    ``is_adaptive``: an MP3's bitrate follows the listener's connection.
+    """
 
     speech: SpeechOrder
     is_kept: bool
+    is_adaptive: bool
 
 
 class LiveSpeechSchema(GenerateSchema):
@@ -57,11 +61,24 @@ class LiveSpeechSchema(GenerateSchema):
         metadata={"description": "keep the speech as an ordinary job; else nothing is kept"},
     )
 
+    adaptive_bitrate = fields.Boolean(
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": (
+                "lower an MP3's bitrate while the connection is slower than the speech; on "
+                "unless `bitrate_kbps` is given"
+            )
+        },
+    )
+
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Any:
         """The order."""
-        is_kept = data.pop("store")
-        return LiveOrder(super().build(data), is_kept)
+        is_kept, is_adaptive = data.pop("store"), data.pop("adaptive_bitrate")
+        if is_adaptive is None:
+            is_adaptive = data.get("bitrate_kbps") is None
+        return LiveOrder(super().build(data), is_kept, is_adaptive)
 
 
 class ConversationSchema(LiveSpeechSchema):
@@ -88,7 +105,7 @@ class ConversationSchema(LiveSpeechSchema):
     def build(self, data: dict[str, Any], **_: Any) -> Any:
         """The device's profile, and the order that every text is put into."""
         profile = data.pop("profile")
-        return profile, super().build({**data, "store": False}).speech
+        return profile, super().build({**data, "store": False})
 
 
 class LinkRequestSchema(LiveSpeechSchema):

@@ -65,6 +65,12 @@ class Stage:
         for name in [name for name in self.processes if name.startswith("speaker")]:
             self.processes.pop(name).kill()
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the gateway listens."""
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        return host, int(port)
+
     def client(self, account: Account) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers=account.auth, timeout=30)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
+import re
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import httpx
 import numpy as np
 import pytest
 
 from mynah.audio.conversions import decode_blocks
+from mynah.audio.mp3_format import iter_frames
 from mynah.contracts.states import JobState
 from mynah.db.clock import utc_now
 from mynah.db.repositories.usage import period_of
@@ -223,6 +228,47 @@ def test_listeners_at_the_same_time_each_get_their_own(stage: Stage, ann: Accoun
         assert_same_sound(sound, stage.expected(job_id))
 
 
+def test_a_slow_connection_is_given_less_and_a_quick_one_more_again(
+    stage: Stage, ann: Account
+) -> None:
+    order = stage.order(QUICK * 12, output_format="mp3", quality="premium", seed=1)
+    head, data = slowly_read(stage, ann, order, paces=((56, 7), (400, 6)))
+    assert "X-Bitrates-Kbps: 128, 96, 64, 48" in head
+    found = [header.bitrate_kbps for _, header in iter_frames(data[id3_length(data) :])]
+    runs = [rate for rate, group in groupby(found) if len(list(group)) > 20]
+    assert (runs[0], runs[-1]) == (128, 128), runs
+    assert 48 in runs
+    job_id = re.findall(r"X-Job-ID: (\S+)", head)[0]
+    expected = np.frombuffer(stage.expected(job_id), "<i2") / 32768
+    blocks = decode_blocks(io.BytesIO(data))
+    heard = np.concatenate([block.to_mono().samples for block in blocks])
+    # The bare stream has the encoder's and the decoder's delay in front (1,105 samples).
+    likeness = max(
+        np.corrcoef(heard[delay : delay + len(expected)], expected)[0, 1]
+        for delay in (0, 576, 1105)
+    )
+    assert likeness > 0.99
+    metrics = httpx.get(f"{stage.url}/metrics").text
+    for direction in ("down", "up"):
+        assert re.search(rf'mynah_bitrate_changes_total{{direction="{direction}"}} [1-9]', metrics)
+
+
+@pytest.mark.parametrize(
+    ("wish", "bitrates"),
+    [
+        ({}, "96, 64, 48"),
+        ({"bitrate_kbps": 96}, "96"),
+        ({"adaptive_bitrate": False}, "96"),
+        ({"bitrate_kbps": 64, "adaptive_bitrate": True}, "64, 48"),
+    ],
+)
+def test_a_bitrate_that_is_asked_for_is_fixed(
+    listen: httpx.Client, stage: Stage, wish: dict[str, object], bitrates: str
+) -> None:
+    order = stage.order(QUICK, output_format="mp3", **wish)
+    assert listen.post("/api/tts/stream", json=order).headers["X-Bitrates-Kbps"] == bitrates
+
+
 def test_live_speech_does_not_wait_for_batch_pieces_in_its_pool(
     stage: Stage, listen: httpx.Client
 ) -> None:
@@ -256,3 +302,36 @@ def usage_of(stage: Stage, account: Account) -> tuple[int, float]:
     with stage.gateway.container.new_uow() as uow:
         usage = uow.usage.get(account.id, period_of(utc_now()))
     return (usage.characters, usage.audio_s) if usage else (0, 0.0)
+
+
+def slowly_read(
+    stage: Stage, account: Account, order: dict[str, object], paces: Sequence[tuple[int, float]]
+) -> tuple[str, bytes]:
+    """Head and body of an answer, read at so many kbit/s for so many seconds, then the rest."""
+    body = json.dumps(order)
+    request = (
+        f"POST /api/tts/stream HTTP/1.0\r\nAuthorization: {account.auth['Authorization']}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    )
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(stage.address)
+        raw.sendall(request.encode())
+        got = raw.recv(1)
+        for kbps, duration_s in paces:
+            began, before = time.monotonic(), len(got)
+            while (passed_s := time.monotonic() - began) < duration_s:
+                if (allowed := round(passed_s * kbps * 125) - len(got) + before) > 0:
+                    got += raw.recv(allowed)
+                time.sleep(0.02)
+        while data := raw.recv(65536):
+            got += data
+    head, _, data = got.partition(b"\r\n\r\n")
+    return head.decode(), data
+
+
+def id3_length(data: bytes) -> int:
+    """How long the tag in front is (ID3v2.4, 3.1)."""
+    if data[:3] != b"ID3":
+        return 0
+    return 10 + sum(byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))

@@ -47,16 +47,21 @@ class Client:
         """Take what comes up to an event of a type."""
         deadline = time.monotonic() + timeout_s
         while True:
-            message = self.connection.recv(timeout=deadline - time.monotonic())
-            if isinstance(message, bytes):
-                self.audio.append(message)
-                self.order.append("audio")
-                continue
-            event: dict[str, Any] = json.loads(message)
-            self.events.append(event)
-            self.order.append(event["type"])
-            if event["type"] == kind:
+            event = self.take(deadline - time.monotonic())
+            if event is not None and event["type"] == kind:
                 return event
+
+    def take(self, timeout_s: float) -> dict[str, Any] | None:
+        """Take a message; the event if it is one."""
+        message = self.connection.recv(timeout=timeout_s)
+        if isinstance(message, bytes):
+            self.audio.append(message)
+            self.order.append("audio")
+            return None
+        event: dict[str, Any] = json.loads(message)
+        self.events.append(event)
+        self.order.append(event["type"])
+        return event
 
     def until_closed(self, timeout_s: float = 20) -> ConnectionClosed:
         try:
@@ -239,7 +244,7 @@ def test_a_message_that_is_too_large_is_refused(client: Client) -> None:
 
 
 def test_a_client_that_never_reads_is_cut_off(stage: Stage, ann: Account) -> None:
-    with socket.create_connection(tuple_of(stage)) as raw:
+    with socket.create_connection(stage.address) as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         shake_hands(raw, ann)
         frame = json.dumps({"type": "start", "voice_id": str(stage.voice_id), "profile": "browser"})
@@ -251,6 +256,27 @@ def test_a_client_that_never_reads_is_cut_off(stage: Stage, ann: Account) -> Non
             except OSError:
                 break
         wait_for(lambda: stage.listeners() == 0, 10, "the client was not cut off")
+
+
+def test_a_slow_client_is_told_of_its_lower_bitrate(stage: Stage, ann: Account) -> None:
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(stage.address)
+        options = {"sock": raw, "max_queue": 2, "additional_headers": ann.auth}
+        with connect(address(stage), **options) as connection:
+            client = Client(connection)
+            client.until("ready")
+            start(stage, client, profile="browser")
+            client.say("text", text=f"{FIRST} " * 12)
+            client.say("flush")
+            began = time.monotonic()
+            while len(client.named("audio_format")) < 2:
+                client.take(10)
+                time.sleep(max(0.0, len(client.sound) / 5000 - (time.monotonic() - began)))
+    first, second = (event["bitrate_kbps"] for event in client.named("audio_format"))
+    assert first == 96
+    assert second == 48, "40 kbit/s bear no more"
+    wait_for(lambda: stage.listeners() == 0, 5, "the slot was not freed")
 
 
 def test_a_silent_client_is_sent_away(client: Client) -> None:
@@ -313,11 +339,6 @@ def test_the_reference_client_speaks_standard_input(
 def is_cancelled(stage: Stage, job_id: str) -> bool:
     job = stage.job(job_id)
     return job is None or job.state == JobState.CANCELLED
-
-
-def tuple_of(stage: Stage) -> tuple[str, int]:
-    host, _, port = stage.url.removeprefix("http://").partition(":")
-    return host, int(port)
 
 
 def shake_hands(raw: socket.socket, account: Account) -> None:
