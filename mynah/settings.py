@@ -146,6 +146,10 @@ class Settings(BaseSettings):
         120.0, gt=0, description="a socket on which nothing is said or spoken is closed"
     )
     socket_ping_interval_s: float = Field(20.0, gt=0)
+    socket_resume_s: float = Field(
+        30.0, ge=0, le=300, description="a broken socket's client may come back; 0 = it may not"
+    )
+    socket_kept_kib: int = Field(256, ge=16, description="of what was sent, for who comes back")
 
     @model_validator(mode="after")
     def _check_times(self) -> Settings:

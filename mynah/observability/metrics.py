@@ -30,6 +30,12 @@ HTTP_SECONDS = Histogram(
     "mynah_http_request_seconds", "Time to answer.", ["method", "route"], buckets=_HTTP_BUCKETS
 )
 STREAMS = Gauge("mynah_streams", "Listeners to events and to speech.", multiprocess_mode="livesum")
+BROKEN_SOCKETS = Gauge(
+    "mynah_broken_sockets",
+    "Conversations whose connection broke: they wait for their client, or were resumed.",
+    multiprocess_mode="livesum",
+)
+SOCKETS_RESUMED = Counter("mynah_sockets_resumed_total", "Broken conversations that went on.")
 BITRATE_CHANGES = Counter(
     "mynah_bitrate_changes_total", "Listeners moved to another bitrate.", ["direction"]
 )

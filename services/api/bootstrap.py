@@ -13,11 +13,14 @@ from mynah.messaging.celery_app import make_app
 from mynah.messaging.live import LiveReader
 from mynah.messaging.presence import Presence
 from mynah.messaging.sender import Broker, CelerySender
+from mynah.messaging.socket_lines import SocketLines
 from mynah.messaging.stream_links import StreamLinks
+from mynah.observability.metrics import BROKEN_SOCKETS
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
 from services.api.compat.names import VendorNames, load_names
+from services.api.live.relaying import Sessions
 from services.api.live.slots import StreamSlots
 from services.api.live.watching import JobWatcher
 
@@ -35,6 +38,8 @@ class Container:
     presence: Presence
     watcher: JobWatcher
     slots: StreamSlots
+    broken_slots: StreamSlots
+    sessions: Sessions
     names: VendorNames
     live: LiveReader
     links: StreamLinks
@@ -63,6 +68,10 @@ def build_container(settings: Settings) -> Container:
         presence=Presence(settings),
         watcher=JobWatcher(new_uow),
         slots=StreamSlots(settings.max_streams, settings.max_streams_per_user),
+        broken_slots=StreamSlots(
+            settings.max_streams, settings.max_streams_per_user, BROKEN_SOCKETS
+        ),
+        sessions=Sessions(SocketLines(settings), settings.stream_stall_timeout_s),
         names=load_names(settings.compat_names_file),
         live=LiveReader(settings),
         links=StreamLinks(settings),

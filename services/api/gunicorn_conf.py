@@ -32,7 +32,8 @@ SWITCH_INTERVAL_S = 0.0005
 worker_class = "gthread"
 logger_class = GatewayLogger
 workers = 2
-threads = REQUEST_THREADS + load_settings().max_streams
+# A listener takes one, and so does a broken socket that waits for its client.
+threads = REQUEST_THREADS + 2 * load_settings().max_streams
 graceful_timeout = 5
 keepalive = 15
 # Heartbeat files on a disk can block a worker; in memory they cannot.

@@ -46,3 +46,7 @@ class Connection:
     def unsent_bytes(self) -> int | None:
         """Bytes that were written and that the listener did not get; None: it is not known."""
         return None if self._socket is None else unsent_bytes(self._socket)
+
+    def give_up(self) -> None:
+        """Raises StreamCut: the listener takes nothing."""
+        raise StreamCut("listener takes nothing")

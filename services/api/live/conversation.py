@@ -20,10 +20,12 @@ from mynah.text.boundaries import Boundary, find_boundaries
 from services.api.auth.caller import Caller, caller_of
 from services.api.bootstrap import Container
 from services.api.live.device_profiles import DEVICE_PROFILES
+from services.api.live.relaying import Relay
+from services.api.live.session import Received, Session
 from services.api.live.socket_messages import END, FLUSH, read_message, show
 from services.api.live.speaking import SpokenJob, Voicing
-from services.api.live.websocket import NORMAL, POLICY, SocketClosed, WebSocket
-from services.api.schemas.live import ConversationSchema
+from services.api.live.websocket import NORMAL, POLICY, SocketClosed
+from services.api.schemas.live import ConversationSchema, ResumeSchema
 from services.api.use_cases.live_speech import order_live
 from services.api.use_cases.speech import Requester
 from services.api.use_cases.speech_order import SpeechOrder
@@ -39,7 +41,7 @@ class Conversation:
     """One client. ``caller`` None: it has to authenticate first, and then ``admit`` is called."""
 
     container: Container
-    socket: WebSocket
+    socket: Session
     request_id: str
     caller: Caller | None
     admit: Callable[[Caller], None]
@@ -59,6 +61,7 @@ class Conversation:
             self._refuse(error)
             return error.code
         finally:
+            self.container.sessions.remove(self.socket)
             if self._voicing is not None:
                 self._voicing.stop()
 
@@ -68,12 +71,17 @@ class Conversation:
         while True:
             message = self.socket.receive(LOOK_S)
             if self._voicing is not None and self._voicing.has_ended:
-                self.socket.close(NORMAL, "done")
+                self.socket.finish(NORMAL, "done")
                 return
             if message is not None or (self._voicing is not None and self._voicing.is_busy):
                 quiet_since = time.monotonic()
             if message is not None:
-                self._handle(read_message(message))
+                said = read_message(message)
+                if said["type"] == "resume" and self._voicing is None:
+                    del said["type"]
+                    self._resume(said)
+                    return
+                self._handle(said)
             elif time.monotonic() - quiet_since > settings.socket_idle_timeout_s:
                 raise Conflict("Nothing was said for too long.", code="idle_timeout")
 
@@ -90,7 +98,14 @@ class Conversation:
             self.admit(self.caller)
         if SCOPE not in self.caller.scopes:
             raise PermissionDenied(f"This needs the scope {SCOPE}.", code="missing_scope")
-        self.socket.send(show("ready", profiles=sorted(DEVICE_PROFILES)))
+        self.socket.send(
+            show(
+                "ready",
+                profiles=sorted(DEVICE_PROFILES),
+                session=self.container.sessions.name(self.socket),
+                resume_s=self.container.settings.socket_resume_s,
+            )
+        )
 
     def _handle(self, said: dict[str, Any]) -> None:
         kind = said.pop("type")
@@ -126,6 +141,20 @@ class Conversation:
         self._order = order.speech
         profile = DEVICE_PROFILES[profile_name]
         self._voicing = Voicing(self.container, self.socket, profile, is_adaptive=order.is_adaptive)
+        self.socket.begin()
+        if self.caller is not None:
+            self.container.sessions.add(self.socket, self.caller.user_id)
+
+    def _resume(self, said: dict[str, Any]) -> None:
+        """Carry on a conversation that broke, wherever it is, until it ends."""
+        try:
+            found = ResumeSchema().load(said)
+        except ValidationError as error:
+            raise InvalidRequest("The resume is not valid.", fields=error.messages_dict) from None
+        received = Received(found["received_bytes"], found["received_events"])
+        if self.caller is not None:
+            relay = Relay(self.container.sessions.lines, self.socket)
+            relay.run(found["session"], self.caller.user_id, received)
 
     def _hear(self, text: Any) -> None:
         """Take an increment; say what is complete."""

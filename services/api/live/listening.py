@@ -87,6 +87,7 @@ class LiveListener:
             self.connection.unsent_bytes,
             self.connection.is_gone,
             self.container.settings.stream_stall_timeout_s,
+            self.connection.give_up,
         )
         pace, switching = Pace(self.form.bitrates_kbps, line), self.form.switching_encoder()
         return partial(pace.encoded, switching), switching

@@ -31,13 +31,14 @@ _LOOK_S = 0.02
 class Line:
     """A listener's connection. ``is_gone``: whether nobody hears it any more.
 
-    ``unsent``: bytes that wait in it, if that is known. ``stall_timeout_s``: how long it may
-    take nothing. ``tell``: is told each new bitrate.
+    ``unsent``: bytes that wait in it, if that is known. ``give_up`` is called when it takes
+    nothing for ``stall_timeout_s``. ``tell``: is told each new bitrate.
     """
 
     unsent: Callable[[], int | None]
     is_gone: Callable[[], bool]
     stall_timeout_s: float
+    give_up: Callable[[], None]
     tell: Callable[[int], None] = lambda _: None
 
 
@@ -61,7 +62,7 @@ class Pace:
     def encoded(self, encoder: StreamEncoder, block: Waveform) -> Iterator[bytes]:
         """What ``encoder`` makes of a block, each part once there is room for it.
 
-        Raises StreamCut when the listener leaves, or takes nothing for too long.
+        Raises StreamCut when the listener leaves, and what giving up does.
         """
         for part in split_block(block, STEP_S):
             self._wait_for_room()
@@ -87,7 +88,7 @@ class Pace:
             if drained.audio_s > taken_s:
                 taken_at, taken_s = drained.at, drained.audio_s
             elif drained.at - taken_at > self._line.stall_timeout_s:
-                raise StreamCut("listener takes nothing")
+                self._line.give_up()
             time.sleep(_LOOK_S)
 
     def _follow(self, drained: Drained) -> None:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
+from prometheus_client import Gauge
+
 from mynah.errors import TooManyRequests, Unavailable
 from mynah.observability.metrics import STREAMS
 
@@ -17,8 +19,9 @@ CODE = "too_many_streams"
 class StreamSlots:
     """Counts the listeners of this process, in all and per user."""
 
-    def __init__(self, limit: int, limit_per_user: int) -> None:
+    def __init__(self, limit: int, limit_per_user: int, gauge: Gauge = STREAMS) -> None:
         self._limit = limit
+        self._gauge = gauge
         self._limit_per_user = limit_per_user
         self._lock = threading.Lock()
         self._by_user: Counter[UUID] = Counter()
@@ -47,7 +50,7 @@ class StreamSlots:
                 raise Unavailable("All streams are taken.", code=CODE, retry_after_s=RETRY_S)
             self._by_user[user_id] += 1
             is_taken = True
-        STREAMS.inc()
+        self._gauge.inc()
 
         def give_back() -> None:
             nonlocal is_taken
@@ -58,6 +61,6 @@ class StreamSlots:
                 self._by_user[user_id] -= 1
                 if not self._by_user[user_id]:
                     del self._by_user[user_id]
-            STREAMS.dec()
+            self._gauge.dec()
 
         return give_back

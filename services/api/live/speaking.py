@@ -20,14 +20,16 @@ from services.api.live.forms import StreamEncoder, StreamForm, split_block
 from services.api.live.listening import leave, live_parts
 from services.api.live.live_job import LiveSource, SpokenPart
 from services.api.live.pacing import Line, Pace
+from services.api.live.session import Session
 from services.api.live.socket_messages import END, show
-from services.api.live.websocket import SocketClosed, WebSocket
+from services.api.live.websocket import INTERNAL, SocketClosed
 from services.api.use_cases.live_speech import Heard, LiveJob
 
 log = structlog.get_logger(__name__)
 
 PACE_LOOK_S = 0.02
 STEP_S = 0.2
+_INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Voicing:
     def __init__(
         self,
         container: Container,
-        socket: WebSocket,
+        socket: Session,
         profile: DeviceProfile,
         *,
         is_adaptive: bool,
@@ -57,12 +59,14 @@ class Voicing:
         self._is_busy = False
         self._is_stopped = False
         self._interrupted = threading.Event()
+        self._gate = threading.Lock()  # between the last sound and word that it is the last
         self._is_adaptive = is_adaptive and profile.format == "mp3"
         self._form: StreamForm | None = None
         self._pace: Pace | None = None
         self._joiner: LiveJoiner | None = None
         self._encoder: StreamEncoder | None = None
         self._clock = _Clock(profile.ahead_s)
+        self._resumed = 0  # times, as far as the pace knows
         self.has_ended = False
         self._thread = threading.Thread(target=self._run, name="voicing", daemon=True)
         self._thread.start()
@@ -85,13 +89,19 @@ class Voicing:
             self._changed.notify()
 
     def interrupt(self) -> None:
-        """Be silent at once; what waits is dropped. ``interrupted`` follows the last sound."""
-        with self._changed:
+        """Be silent at once; what waits is dropped. ``interrupted`` follows the last sound.
+
+        Raises SocketClosed.
+        """
+        self._interrupted.set()
+        with self._gate, self._changed:
             dropped = [item for item in self._items if isinstance(item, SpokenJob)]
             self._items.clear()
             self._interrupted.set()
-            self._items.append("interrupted")
+            self._items.append(_INTERRUPTED)
             self._changed.notify()
+            if not self._is_stopped:
+                self._socket.send(show("interrupted"))
         for item in dropped:
             leave(self._container, item.job, Heard(False, 0, 0.0, 0))
 
@@ -109,7 +119,7 @@ class Voicing:
             pass  # the thread that reads finds out by itself
         except Exception:
             log.exception("voicing_crashed")
-            self._socket.close(1011, "internal_error")
+            self._socket.close(INTERNAL, "internal_error")
         finally:
             self._is_stopped = True
 
@@ -118,20 +128,20 @@ class Voicing:
             self._changed.wait_for(lambda: bool(self._items))
             item = self._items.popleft()
             self._is_busy = True
-            if item == "interrupted":
+            if item == _INTERRUPTED:
                 self._interrupted.clear()
         try:
             if isinstance(item, SpokenJob):
                 self._speak(item)
-            elif item == "interrupted":
+            elif item == _INTERRUPTED:
                 self._encoder = None
                 self._clock.reset()
                 if self._pace is not None:
                     self._pace.restart()
-                if not self._is_stopped:
-                    self._socket.send(show("interrupted"))
             else:
                 self._finish(item)
+        except StreamCut:
+            pass  # interrupted, or nobody hears it any more
         finally:
             with self._changed:
                 self._is_busy = False
@@ -149,9 +159,6 @@ class Voicing:
                 if part.words is not None:
                     self._socket.send(_segment(item, part, form.sample_rate, joiner.frames))
             is_all = True
-        except StreamCut:
-            if not self._is_silenced():  # the client takes nothing
-                self._socket.drop()
         except MynahError as error:
             self._socket.send(
                 show(
@@ -191,6 +198,7 @@ class Voicing:
             self._socket.unsent_bytes,
             self._is_silenced,
             self._container.settings.stream_stall_timeout_s,
+            self._socket.drop,
             self._announce,
         )
         bitrates = form.bitrates_kbps if self._is_adaptive else (form.bitrate_kbps,)
@@ -204,19 +212,29 @@ class Voicing:
         self._pace = self._pace or self._new_pace(form)
         # No more than a device has room for, else as much at a time as costs little each.
         for block in split_block(part.waveform, min(STEP_S, self._profile.ahead_s / 10)):
-            while not self._is_silenced() and not self._clock.may_send():
-                time.sleep(PACE_LOOK_S)
-            if self._is_silenced():
-                raise StreamCut("interrupted")
+            self._await_turn(self._pace)
             for data in self._pace.encoded(self._encoder, block):
                 sent += self._send_bytes(data)
             self._clock.sent(block.duration_s)
         return sent
 
+    def _await_turn(self, pace: Pace) -> None:
+        """Wait while the client has enough, or is away. Raises StreamCut."""
+        while not (self._socket.is_attached and self._clock.may_send()):
+            if self._is_silenced():
+                raise StreamCut("interrupted")
+            time.sleep(PACE_LOOK_S)
+        if self._socket.resumed != self._resumed:
+            self._resumed = self._socket.resumed
+            pace.restart()
+
     def _send_bytes(self, data: bytes) -> int:
         size = self._profile.frame_bytes
         for start in range(0, len(data), size):
-            self._socket.send(data[start : start + size])
+            with self._gate:
+                if self._is_silenced():
+                    raise StreamCut("interrupted")
+                self._socket.send(data[start : start + size])
         return len(data)
 
     def _finish(self, mark: str) -> None:

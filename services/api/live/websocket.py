@@ -31,15 +31,16 @@ MAX_MESSAGE_BYTES = 64 * 1024
 _READ_BYTES = 64 * 1024
 PING_INTERVAL_S = 20.0
 # Close codes (RFC 6455 7.4.1)
-NORMAL, GOING_AWAY, POLICY, UNSUPPORTED = 1000, 1001, 1008, 1003
+NORMAL, POLICY, INTERNAL = 1000, 1008, 1011
 
 
 class SocketClosed(Exception):
-    """The connection is over; ``reason`` says why."""
+    """The connection is over; ``reason`` says why, ``is_broken`` that nobody ended it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, is_broken: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.is_broken = is_broken
 
 
 class WebSocket:
@@ -57,7 +58,7 @@ class WebSocket:
         self._message: list[bytes] = []
         self._is_text = False
         self._ready: list[str | bytes] = []
-        self.is_open = False
+        self._end: SocketClosed | None = SocketClosed("not accepted")
 
     def accept(self, environ: Mapping[str, Any]) -> bool:
         """Answer the handshake of a request that the server has read. False: it was refused."""
@@ -67,8 +68,9 @@ class WebSocket:
                 response = self._protocol.accept(event)
                 self._protocol.send_response(response)
         self._send_waiting()
-        self.is_open = self._protocol.state is State.OPEN
-        return self.is_open
+        if self._protocol.state is State.OPEN:
+            self._end = None
+        return self._end is None
 
     def receive(self, timeout_s: float) -> str | bytes | None:
         """The next message; None: none came in time. Raises SocketClosed."""
@@ -84,15 +86,15 @@ class WebSocket:
     def send(self, message: str | bytes) -> None:
         """Send a message. Raises SocketClosed, also when the other side takes nothing."""
         with self._lock:
-            if not self.is_open:
-                raise SocketClosed("closed")
+            if self._end is not None:
+                raise self._end
             try:
                 if isinstance(message, str):
                     self._protocol.send_text(message.encode())
                 else:
                     self._protocol.send_binary(message)
             except InvalidState as error:
-                raise SocketClosed("closed") from error
+                raise self._ended() from error
             self._send_waiting()
 
     def unsent_bytes(self) -> int | None:
@@ -102,18 +104,26 @@ class WebSocket:
     def close(self, code: int, reason: str) -> None:
         """Say why and end. Never raises."""
         with self._lock:
-            if not self.is_open:
+            if self._end is not None:
                 return
-            try:
+            with suppress(SocketClosed, InvalidState):
                 self._protocol.send_close(code, reason[:120])
                 self._send_waiting()
-            except (SocketClosed, InvalidState):
-                pass
-            self.is_open = False
+            self._end = self._end or SocketClosed("closed")
+
+    def await_goodbye(self, timeout_s: float) -> bool:
+        """After ``close``: whether the other side has said it too, having received all."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            while self._protocol.close_rcvd is None and (left_s := deadline - time.monotonic()) > 0:
+                self._read(left_s)
+        except SocketClosed:
+            pass
+        return self._protocol.close_rcvd is not None
 
     def drop(self) -> None:
         """End without a word, for a side that takes none; whoever reads finds out."""
-        self.is_open = False
+        self._end = self._end or SocketClosed("dropped", is_broken=True)
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -149,7 +159,7 @@ class WebSocket:
             if isinstance(event, Frame):
                 self._take(event)
         if not data or self._protocol.state is not State.OPEN:
-            raise self._broken("closed by the other side or by a fault in its frames")
+            raise self._ended()
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
@@ -175,9 +185,19 @@ class WebSocket:
         except OSError as error:
             raise self._broken("connection reset") from error
 
+    def _ended(self) -> SocketClosed:
+        """What the state of the protocol means."""
+        if self._protocol.close_rcvd is not None:
+            self._end = SocketClosed("closed by the other side")
+        elif self._protocol.close_sent is not None:
+            self._end = SocketClosed("closed for a fault in its frames")
+        else:
+            return self._broken("connection lost")
+        return self._end
+
     def _broken(self, reason: str) -> SocketClosed:
-        self.is_open = False
-        return SocketClosed(reason)
+        self._end = SocketClosed(reason, is_broken=True)
+        return self._end
 
 
 def _decoded(data: bytes) -> str:

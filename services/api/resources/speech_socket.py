@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NoReturn, Self
 from uuid import UUID
@@ -13,6 +14,7 @@ from flask import Blueprint, Response, request
 from mynah.errors import Unavailable
 from services.api.auth.caller import Caller, caller_of, current_caller
 from services.api.bootstrap import Container, current_container
+from services.api.live.session import Session
 from services.api.live.websocket import WebSocket
 
 _NOBODY = UUID(int=0)
@@ -40,11 +42,23 @@ class _Slot:
 
     def __init__(self, container: Container) -> None:
         self._slots = container.slots
+        self._broken_slots = container.broken_slots
         self._held = ExitStack()
+        self._user_id = _NOBODY
+        self._is_aside = False
 
     def take(self, caller: Caller | None) -> None:
         """Take a slot for a caller and give back the one before. Raises as StreamSlots."""
-        give_back = self._slots.take(caller.user_id if caller else _NOBODY)
+        self._user_id = caller.user_id if caller else _NOBODY
+        self._hold(self._slots.take(self._user_id))
+
+    def lay_aside(self) -> None:
+        """The connection broke: its client's next one takes a slot. Raises as StreamSlots."""
+        if not self._is_aside:
+            self._hold(self._broken_slots.take(self._user_id))
+            self._is_aside = True
+
+    def _hold(self, give_back: Callable[[], None]) -> None:
         self._held.close()
         self._held.callback(give_back)
 
@@ -73,7 +87,13 @@ def _talk(container: Container, connection: Any, caller: Caller | None, slot: _S
     if not socket.accept(request.environ):
         return
     request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
-    reason = Conversation(container, socket, request_id, caller, slot.take).run()
+    session = Session(
+        socket,
+        resume_s=settings.socket_resume_s,
+        kept_bytes=settings.socket_kept_kib * 1024,
+        lay_aside=slot.lay_aside,
+    )
+    reason = Conversation(container, session, request_id, caller, slot.take).run()
     seconds = round(time.monotonic() - started, 3)
     log.info("socket_ended", reason=reason, duration_s=seconds)
 

@@ -108,6 +108,16 @@ class ConversationSchema(LiveSpeechSchema):
         return profile, super().build({**data, "store": False})
 
 
+class ResumeSchema(RequestSchema):
+    """Where a broken conversation goes on."""
+
+    session = fields.String(required=True, validate=validate.Length(1, 100))
+    received_bytes = fields.Integer(strict=True, required=True, validate=validate.Range(0))
+    received_events = fields.Integer(
+        strict=True, allow_none=True, load_default=None, validate=validate.Range(0)
+    )
+
+
 class LinkRequestSchema(LiveSpeechSchema):
     """A text that is spoken when its link is opened."""
 

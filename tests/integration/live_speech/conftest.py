@@ -60,6 +60,13 @@ class Stage:
     def start_speaker(self, name: str) -> None:
         self.start_worker(name, "services.worker_tts.app", "tts.slow.live,tts.slow.batch")
 
+    def start_gateway(self, name: str, address: str) -> None:
+        server = self.start(
+            name, "-m", "gunicorn", "--config", "python:services.api.gunicorn_conf",
+            "--workers", "1", "--bind", address, "services.api.wsgi:app",
+        )  # fmt: skip
+        server.wait_until_ready(lambda: _answers(f"http://{address}/ready"))
+
     def kill_speakers(self) -> None:
         """Kill all speech workers."""
         for name in [name for name in self.processes if name.startswith("speaker")]:
@@ -79,8 +86,12 @@ class Stage:
 
     def listeners(self) -> int:
         """How many streams the gateway says it serves."""
+        return self.figure("mynah_streams")
+
+    def figure(self, name: str) -> int:
+        """One of the gateway's metrics."""
         text = httpx.get(f"{self.url}/metrics").text
-        (line,) = (line for line in text.splitlines() if line.startswith("mynah_streams "))
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
         return int(float(line.split()[1]))
 
     def notes(self) -> list[tuple[float, str]]:
@@ -147,6 +158,7 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage
         "MYNAH_SYNC_TIMEOUT_S": "20",
         "MYNAH_RATE_LIMIT_PER_MINUTE": "1000000",
         "MYNAH_SOCKET_IDLE_TIMEOUT_S": "3",
+        "MYNAH_SOCKET_RESUME_S": "2",
         "MYNAH_LEASE_S": "1",
         "MYNAH_HEARTBEAT_S": "0.3",
         "MYNAH_SWEEP_INTERVAL_S": "0.3",
@@ -162,11 +174,7 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage
         stage.start_worker("maintenance", "services.audio_proc.maintenance", "maintenance")
         beat = ("-A", "services.audio_proc.beat", "beat", "-s", str(folder / "schedule"))
         stage.start("beat", "-m", "celery", *beat)
-        server = stage.start(
-            "gateway", "-m", "gunicorn", "--config", "python:services.api.gunicorn_conf",
-            "--workers", "1", "--bind", address, "services.api.wsgi:app",
-        )  # fmt: skip
-        server.wait_until_ready(lambda: _answers(f"{stage.url}/ready"))
+        stage.start_gateway("gateway", address)
         yield stage
     finally:
         for process in stage.processes.values():
