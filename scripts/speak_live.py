@@ -3,7 +3,8 @@
     echo "Good night. Sleep well." | python scripts/speak_live.py --voice-id … --output night.mp3
 
 The key comes in MYNAH_API_KEY; --url names the gateway. What the server tells is printed, the
-sound goes to a file. The protocol is described in ``docs/streaming.md``.
+sound goes to a file. A broken connection is made again, and the conversation goes on where it was.
+The protocol is described in ``docs/streaming.md``.
 """
 
 from __future__ import annotations
@@ -13,50 +14,110 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
+
+RETRY_S = 0.5
+
+
+class Talk:
+    """One conversation, over as many connections as it takes."""
+
+    def __init__(self, start: dict[str, Any], output: BinaryIO) -> None:
+        self._start = start
+        self._output = output
+        self._lock = threading.Lock()
+        self._connection: ClientConnection | None = None
+        self._said: list[str] = []
+        self._session: str | None = None
+        self._resume_s = 0.0
+        self._bytes = self._events = 0
+
+    def run(self, url: str, headers: dict[str, str]) -> int:
+        """Talk to the end; the exit status. Raises OSError when the server cannot be reached."""
+        lost_at = time.monotonic()
+        while True:
+            try:
+                with connect(url, additional_headers=headers) as connection:
+                    return self._listen(connection)
+            except (ConnectionClosedError, OSError):
+                if self._connection is not None:
+                    self._connection, lost_at = None, time.monotonic()
+                if time.monotonic() - lost_at > self._resume_s:
+                    raise
+                time.sleep(RETRY_S)
+
+    def say(self, **message: Any) -> None:
+        """Send a message; while there is no connection, as soon as there is one."""
+        with self._lock:
+            self._said.append(json.dumps(message))
+            self._send(self._said[-1:])
+
+    def _listen(self, connection: ClientConnection) -> int:
+        """Write the sound, print the rest; the exit status."""
+        for message in connection:
+            if isinstance(message, bytes):
+                self._output.write(message)
+                self._bytes += len(message)
+                continue
+            event = json.loads(message)
+            print(message)
+            if event["type"] == "ready":
+                self._begin(connection, event)
+            elif event["type"] == "resumed":
+                self._attach(connection, event["received_messages"])
+            else:
+                self._events += 1
+            if event["type"] == "error":
+                return 1
+            if event["type"] == "done" and event["after"] == "end":
+                return 0
+        return 1
+
+    def _begin(self, connection: ClientConnection, ready: dict[str, Any]) -> None:
+        """Start, or go on behind what came over the connections before."""
+        if self._session is None:
+            self._session, self._resume_s = ready["session"], ready["resume_s"]
+            connection.send(json.dumps({"type": "start", **self._start}))
+            self._attach(connection, 0)
+            return
+        received = {"received_bytes": self._bytes, "received_events": self._events}
+        connection.send(json.dumps({"type": "resume", "session": self._session, **received}))
+
+    def _attach(self, connection: ClientConnection, taken: int) -> None:
+        """Use a connection from now on; the server has taken so many messages."""
+        with self._lock:
+            self._connection = connection
+            self._send(self._said[taken:])
+
+    def _send(self, messages: list[str]) -> None:
+        try:
+            for message in messages:
+                if self._connection is not None:
+                    self._connection.send(message)
+        except ConnectionClosed:
+            pass  # it is said again over the next one
 
 
 def main() -> int:
     """Speak what standard input says. The exit status is 0 unless the server refused."""
     arguments = _parser().parse_args()
     headers = {"X-API-Key": os.environ.get("MYNAH_API_KEY", "")}
-    with (
-        connect(f"{arguments.url}/ws/tts", additional_headers=headers) as connection,
-        arguments.output.open("wb") as output,
-    ):
-        connection.send(
-            json.dumps(
-                {"type": "start", "voice_id": arguments.voice_id, "profile": arguments.profile}
-            )
-        )
-        writer = threading.Thread(target=send_text, args=(connection,), daemon=True)
-        writer.start()
-        return receive(connection, output)
+    with arguments.output.open("wb") as output:
+        talk = Talk({"voice_id": arguments.voice_id, "profile": arguments.profile}, output)
+        threading.Thread(target=read_input, args=(talk,), daemon=True).start()
+        return talk.run(f"{arguments.url}/ws/tts", headers)
 
 
-def send_text(connection: ClientConnection) -> None:
-    """Send each line as it comes, then the end."""
+def read_input(talk: Talk) -> None:
+    """Say each line as it comes, then the end."""
     for line in sys.stdin:
-        connection.send(json.dumps({"type": "text", "text": line}))
-    connection.send(json.dumps({"type": "end"}))
-
-
-def receive(connection: ClientConnection, output: BinaryIO) -> int:
-    """Write the sound, print the rest; the exit status."""
-    for message in connection:
-        if isinstance(message, bytes):
-            output.write(message)
-            continue
-        event = json.loads(message)
-        print(message)
-        if event["type"] == "error":
-            return 1
-        if event["type"] == "done" and event["after"] == "end":
-            return 0
-    return 1
+        talk.say(type="text", text=line)
+    talk.say(type="end")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -33,6 +33,7 @@ from services.api.use_cases.speech_order import SpeechOrder
 MOST_WAITING = 16
 LOOK_S = 0.2
 AUTHENTICATE_WITHIN_S = 10.0
+REASON_READ_WITHIN_S = 1.0
 SCOPE = "speech:write"
 
 
@@ -206,6 +207,8 @@ class Conversation:
         except SocketClosed:
             return
         self.socket.close(POLICY, error.code)
+        # Closing with something unread would take back what was just said.
+        self.socket.await_goodbye(REASON_READ_WITHIN_S)
 
 
 def _complete_length(text: str, language: str) -> int:

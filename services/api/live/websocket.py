@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -54,7 +54,7 @@ class WebSocket:
         self._protocol = ServerProtocol(max_size=MAX_MESSAGE_BYTES)
         self._lock = threading.Lock()
         self._ping_interval_s = ping_interval_s
-        self._heard_at = self._pinged_at = time.monotonic()
+        self._heard_at, self._pinged_at = time.monotonic(), float("-inf")
         self._message: list[bytes] = []
         self._is_text = False
         self._ready: list[str | bytes] = []
@@ -79,8 +79,9 @@ class WebSocket:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return None
-            self._keep_alive()
             self._read(min(left_s, 1.0))
+            if not self._ready:
+                self._keep_alive()
         return self._ready.pop(0)
 
     def send(self, message: str | bytes) -> None:
@@ -114,11 +115,10 @@ class WebSocket:
     def await_goodbye(self, timeout_s: float) -> bool:
         """After ``close``: whether the other side has said it too, having received all."""
         deadline = time.monotonic() + timeout_s
-        try:
+        with suppress(SocketClosed):
             while self._protocol.close_rcvd is None and (left_s := deadline - time.monotonic()) > 0:
-                self._read(left_s)
-        except SocketClosed:
-            pass
+                if not self._pull(left_s, lambda _: None):
+                    break
         return self._protocol.close_rcvd is not None
 
     def drop(self) -> None:
@@ -130,19 +130,26 @@ class WebSocket:
     def _keep_alive(self) -> None:
         """Ping a silent side; one that answers nothing is gone. Raises SocketClosed."""
         now = time.monotonic()
-        if now - self._heard_at > 2 * self._ping_interval_s:
-            raise self._broken("no answer to pings")
-        if now - max(self._heard_at, self._pinged_at) > self._ping_interval_s:
+        if self._pinged_at > self._heard_at:
+            if now - self._pinged_at > self._ping_interval_s:
+                raise self._broken("no answer to pings")
+        elif now - self._heard_at > self._ping_interval_s:
             self._pinged_at = now
             with self._lock:
                 self._protocol.send_ping(b"")
                 self._send_waiting()
 
     def _read(self, timeout_s: float) -> None:
+        is_over = not self._pull(timeout_s, self._take)
+        if is_over or self._protocol.state is not State.OPEN:
+            raise self._ended()
+
+    def _pull(self, timeout_s: float, take: Callable[[Frame], None]) -> bool:
+        """Read what is there, once something is; False at the end of it."""
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         if not poller.poll(timeout_s * 1000):
-            return
+            return True
         try:
             data = self._socket.recv(_READ_BYTES)
         except OSError as error:
@@ -157,9 +164,8 @@ class WebSocket:
             self._send_waiting()  # pongs, and the close frame after a fault
         for event in events:
             if isinstance(event, Frame):
-                self._take(event)
-        if not data or self._protocol.state is not State.OPEN:
-            raise self._ended()
+                take(event)
+        return bool(data)
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):

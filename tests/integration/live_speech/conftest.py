@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from deploy.local.ports import HOST, find_spare_port
 from mynah.audio.live_joining import LiveJoiner
@@ -78,6 +79,13 @@ class Stage:
         host, _, port = self.url.removeprefix("http://").partition(":")
         return host, int(port)
 
+    def memory_mib(self) -> float:
+        """What the gateway's processes have in memory."""
+        master = self.processes["gateway"].pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in children]
+        return sum(pages) * os.sysconf("SC_PAGESIZE") / 2**20
+
     def client(self, account: Account) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers=account.auth, timeout=30)
 
@@ -102,6 +110,12 @@ class Stage:
     def job(self, job_id: str) -> Job | None:
         with self.gateway.container.new_uow() as uow:
             return uow.session.get(Job, UUID(job_id))
+
+    def last_job(self, user_id: UUID) -> str:
+        """The youngest job of a user."""
+        with self.gateway.container.new_uow() as uow:
+            youngest = select(Job.id).where(Job.user_id == user_id).order_by(Job.id.desc())
+            return str(uow.session.scalars(youngest.limit(1)).one())
 
     def pieces(self, job_id: str) -> list[Piece]:
         with self.gateway.container.new_uow() as uow:
@@ -159,6 +173,7 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage
         "MYNAH_RATE_LIMIT_PER_MINUTE": "1000000",
         "MYNAH_SOCKET_IDLE_TIMEOUT_S": "3",
         "MYNAH_SOCKET_RESUME_S": "2",
+        "MYNAH_SOCKET_PING_INTERVAL_S": "1",
         "MYNAH_LEASE_S": "1",
         "MYNAH_HEARTBEAT_S": "0.3",
         "MYNAH_SWEEP_INTERVAL_S": "0.3",

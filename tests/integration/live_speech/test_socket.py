@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from tests.parts import wait_for
 
 FIRST, SECOND = "The fox ran over the hill.", "Then it drank from the river there."
 LONG = "One slowly told tale of a fox. " * 6
+MASK = b"\0\0\0\0"  # what a client's frames are masked with
 
 
 @pytest.fixture
@@ -88,15 +89,19 @@ def test_an_interruption_silences_at_once_and_drops_what_waits(
         client.say("text", text=LONG)
         client.say("flush")
     client.until("audio_format")
-    asked_at = time.monotonic()
+    asked_at = time.time()
     client.say("interrupt")
     client.until("interrupted", 5)
-    assert time.monotonic() - asked_at < 1
+    assert time.time() - asked_at < 0.5  # bench/live.py measures it: well below 100 ms
     for event in client.named("accepted"):
         wait_for(lambda job=event["job_id"]: is_cancelled(stage, job), 3, "a job goes on")
+    client.audio.clear()
+    client.say("ping")
+    client.until("pong")
+    assert client.audio == [], "old sound followed"
+    assert max(at for at, text in stage.notes() if text in LONG) - asked_at < 1
     client.say("text", text=FIRST)
     client.say("end")
-    client.audio.clear()
     client.until("done")
     assert 0 < len(client.sound) / 32000 < 4, "old speech was heard again"
 
@@ -167,12 +172,71 @@ def test_what_is_out_of_order_is_told_and_ends_the_connection(
     assert client.named("error")[0]["error_code"] == code
 
 
-def test_increments_without_end_are_cut_off(stage: Stage, client: Client) -> None:
+@pytest.mark.parametrize(
+    ("increment", "code"),
+    [("word " * 1000, "text_too_long"), ("A short sentence. " * 5, "too_much_waiting")],
+)
+def test_increments_without_end_are_cut_off_and_fill_no_memory(
+    stage: Stage, client: Client, increment: str, code: str
+) -> None:
     start(stage, client)
+    client.say("ping")
+    client.until("pong")
+    before = stage.memory_mib()
     with pytest.raises(ConnectionClosed):
-        for _ in range(100_000):
-            client.say("text", text="word " * 1000)
+        for _ in range(2**30 // len(increment)):
+            client.say("text", text=increment)
+            with suppress(TimeoutError):
+                while True:
+                    client.take(0)
     client.until_closed()
+    assert client.named("error")[0]["error_code"] == code
+    assert stage.memory_mib() - before < 30
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (b"\x80\x80" + MASK, 1002),  # goes on with what was not begun
+        (b"\x01\x81" + MASK + b"a" + b"\x81\x81" + MASK + b"a", 1002),  # begins within another
+        (b"\x81\x01a", 1002),  # not masked
+        (b"\xf1\x81" + MASK + b"a", 1002),  # bits that nobody agreed on
+        (b"\x81\x81" + MASK + b"\xff", 1008),  # no UTF-8: told, then closed
+    ],
+)
+def test_frames_out_of_order_end_the_connection(
+    stage: Stage, ann: Account, frames: bytes, code: int
+) -> None:
+    with socket.create_connection(stage.address) as raw:
+        shake_hands(raw, ann)
+        raw.sendall(frames)
+        assert close_code(raw) == code
+    wait_for(lambda: stage.listeners() == 0, 3, "the slot was not freed")
+
+
+def test_a_message_in_pieces_without_end_is_refused(stage: Stage, ann: Account) -> None:
+    piece = b"\x00\xfe" + (32_000).to_bytes(2) + MASK + b"a" * 32_000
+    with socket.create_connection(stage.address) as raw:
+        shake_hands(raw, ann)
+        raw.sendall(b"\x01\x81" + MASK + b"a" + piece * 3)
+        assert close_code(raw) == 1009
+
+
+def test_a_client_that_vanished_is_found_out_and_its_speech_stopped(
+    stage: Stage, ann: Account
+) -> None:
+    with socket.create_connection(stage.address) as raw:
+        shake_hands(raw, ann)
+        start_said = {"type": "start", "voice_id": str(stage.voice_id), "profile": "esp32-pcm16"}
+        send_text(raw, json.dumps(start_said))
+        send_text(raw, json.dumps({"type": "text", "text": f"The one who vanished. {LONG * 2}"}))
+        send_text(raw, json.dumps({"type": "flush"}))
+        # From here on it takes nothing and answers no ping, and nothing says that it is gone.
+        wait_for(lambda: stage.figure("mynah_broken_sockets") == 1, 6, "nobody noticed")
+        wait_for(lambda: stage.listeners() == 0, 1, "the slot was not freed")
+        wait_for(lambda: stage.figure("mynah_broken_sockets") == 0, 5, "it is waited for")
+    wait_for(lambda: time.time() - stage.notes()[-1][0] > 1, 5, "the engine goes on")
+    assert is_cancelled(stage, stage.last_job(ann.id))
 
 
 def test_a_message_that_is_too_large_is_refused(client: Client) -> None:
@@ -295,4 +359,14 @@ def send_text(raw: socket.socket, text: str) -> None:
     """A masked text frame (RFC 6455 5.2) whose mask is zero."""
     data = text.encode()
     length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
-    raw.sendall(b"\x81" + length + b"\0\0\0\0" + data)
+    raw.sendall(b"\x81" + length + MASK + data)
+
+
+def close_code(raw: socket.socket) -> int:
+    """The code in the close frame (RFC 6455 5.5.1) that the server ends with."""
+    raw.settimeout(5)
+    got = b""
+    while data := raw.recv(65536):
+        got += data
+    at = got.rindex(b"\x88")
+    return int.from_bytes(got[at + 2 : at + 4])
