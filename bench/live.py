@@ -1,13 +1,15 @@
-"""Live speech: time to the first sound through the stack, and a block's way to its listener."""
+"""Live speech: time to the first sound and to silence, and a block's way to its listener."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from uuid import uuid4
 
 import httpx
 import numpy as np
+from websockets.sync.client import connect
 
 from bench.local_stack import Target
 from bench.report import percentiles_ms, print_row, print_title
@@ -25,7 +27,7 @@ BLOCK_FRAMES = 1200
 
 
 def run(target: Target) -> None:
-    """Measure both and print."""
+    """Measure and print."""
     print_title("Live speech, idle, one listener at a time")
     engine = _engine_s()
     through = [_through_s(target) for _ in range(REQUESTS)]
@@ -33,6 +35,12 @@ def run(target: Target) -> None:
     print_row("POST /api/tts/stream to the first byte: p50 / p95", percentiles_ms(through))
     own = np.array(through) - np.median(engine)
     print_row("less the engine: p50 / p95", percentiles_ms(list(own)), "<= 12 / 30 ms")
+    interrupted = [_interrupted_s(target, number) for number in range(REQUESTS)]
+    print_row(
+        "interrupt to interrupted, in mid-speech: p50 / p95",
+        percentiles_ms(interrupted),
+        "<= 100 ms",
+    )
     hops = _hops_s(Settings(redis_url=target.environment.redis().url()))
     print_row(
         "worker to listener, a block: p99", f"{np.percentile(hops, 99) * 1000:.2f} ms", "<= 3"
@@ -58,6 +66,27 @@ def first_sound_s(client: httpx.Client, voice_id: str) -> float:
 def _through_s(target: Target) -> float:
     with target.client() as client:
         return first_sound_s(client, target.voice_id)
+
+
+def _interrupted_s(target: Target, number: int) -> float:
+    """From ``interrupt`` until the server says that no old sound follows; then none may."""
+    url = f"ws{target.environment.api_url.removeprefix('http')}/ws/tts"
+    start = {"type": "start", "voice_id": target.voice_id, "profile": "esp32-pcm16"}
+    with connect(url, additional_headers={"X-API-Key": target.key}) as socket:
+        for message in (start, {"type": "text", "text": f"{TEXT} " * 4}, {"type": "flush"}):
+            socket.send(json.dumps(message))
+        while not isinstance(socket.recv(), bytes):
+            pass
+        time.sleep(0.02 * (number % 10))  # anywhere between two frames
+        asked = time.perf_counter()
+        socket.send('{"type": "interrupt"}')
+        while '"interrupted"' not in str(socket.recv()):
+            pass
+        took = time.perf_counter() - asked
+        socket.send('{"type": "ping"}')
+        if isinstance(socket.recv(), bytes):
+            raise RuntimeError("sound followed the interruption")
+    return took
 
 
 def _engine_s() -> list[float]:

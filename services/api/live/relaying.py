@@ -76,6 +76,9 @@ class Sessions:
             except BrokerUnavailable:
                 time.sleep(_RETRY_S)
                 continue
+            except Exception:  # a call of another release: the thread must outlive it
+                log.exception("call_not_understood")
+                continue
             if call is not None:  # the answer may have to wait for the client
                 threading.Thread(target=self._answer, args=(call,), daemon=True).start()
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +20,7 @@ from websockets.sync.client import connect
 from deploy.local.ports import HOST, find_spare_port
 from mynah.contracts.states import JobState
 from tests.integration.api.gateway import Account
-from tests.integration.live_speech.conftest import Stage, assert_same_sound
+from tests.integration.live_speech.conftest import ROOT, Stage, assert_same_sound
 from tests.integration.live_speech.device import Client, address, expected, start
 from tests.parts import wait_for
 
@@ -196,6 +201,67 @@ def test_a_session_is_its_users_alone(stage: Stage, phone: Phone) -> None:
     other.close()
     phone.client.say("ping")
     phone.client.until("pong")
+
+
+def test_the_reference_client_speaks_standard_input_over_a_line_that_breaks(
+    stage: Stage, ann: Account, tmp_path: Path
+) -> None:
+    output = tmp_path / "spoken.pcm"
+    with breaking_line(stage.address, after_bytes=50_000) as port:
+        spoken = subprocess.run(
+            [
+                *(sys.executable, "scripts/speak_live.py", "--output", str(output)),
+                *("--url", f"ws://{HOST}:{port}", "--profile", "esp32-pcm16"),
+                *("--voice-id", str(stage.voice_id)),
+            ],
+            input=TEXT.replace(". ", ".\n"),
+            env={**stage.environment, "MYNAH_API_KEY": ann.key},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert spoken.returncode == 0, spoken.stderr
+    events = [json.loads(line) for line in spoken.stdout.splitlines()]
+    assert [event["type"] for event in events].count("resumed") == 1
+    jobs = [event["job_id"] for event in events if event["type"] == "accepted"]
+    assert_same_sound(output.read_bytes(), stage.expected(*jobs))
+
+
+@contextmanager
+def breaking_line(address: tuple[str, int], after_bytes: int) -> Iterator[int]:
+    """A port that leads to ``address``; its first connection breaks after so many bytes down."""
+    with socket.create_server((HOST, 0)) as server:
+
+        def carry(limit: int) -> None:
+            near, _ = server.accept()
+            with near, socket.create_connection(address) as far:
+                up = threading.Thread(target=pour, args=(near, far, sys.maxsize))
+                up.start()
+                pour(far, near, limit)
+                for end in (near, far):
+                    with suppress(OSError):
+                        end.shutdown(socket.SHUT_RDWR)
+                up.join()
+
+        def carry_all() -> None:
+            carry(after_bytes)
+            carry(sys.maxsize)
+
+        thread = threading.Thread(target=carry_all)
+        thread.start()
+        yield int(server.getsockname()[1])
+        thread.join(10)
+
+
+def pour(source: socket.socket, target: socket.socket, limit: int) -> None:
+    """Carry bytes one way until the end, or the limit."""
+    with suppress(OSError):
+        while limit > 0 and (data := source.recv(4096)):
+            target.sendall(data)
+            limit -= len(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def is_completed(stage: Stage, job_id: str) -> bool:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -19,7 +16,6 @@ from mynah.contracts.states import JobState
 from tests.integration.api.gateway import Account
 from tests.integration.live_speech.conftest import (
     MAX_STREAMS_PER_USER,
-    ROOT,
     Stage,
     assert_same_sound,
 )
@@ -313,30 +309,6 @@ def test_phrases_are_spoken_in_parallel(stage: Stage, client: Client) -> None:
     assert begun["second"] < ended
     texts = [event["text"] for event in client.named("segment")]
     assert ["first" in text for text in texts] == [True, False]
-
-
-def test_the_reference_client_speaks_standard_input(
-    stage: Stage, ann: Account, tmp_path: Path
-) -> None:
-    output = tmp_path / "spoken.pcm"
-    url = address(stage).removesuffix("/ws/tts")
-    spoken = subprocess.run(
-        [
-            *(sys.executable, "scripts/speak_live.py", "--url", url, "--output", str(output)),
-            *("--voice-id", str(stage.voice_id), "--profile", "esp32-pcm16"),
-        ],
-        input=f"{FIRST}\n{SECOND}\n",
-        env={**stage.environment, "MYNAH_API_KEY": ann.key},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert spoken.returncode == 0, spoken.stderr
-    events = [json.loads(line) for line in spoken.stdout.splitlines()]
-    jobs = [event["job_id"] for event in events if event["type"] == "accepted"]
-    assert_same_sound(output.read_bytes(), stage.expected(*jobs))
 
 
 def is_cancelled(stage: Stage, job_id: str) -> bool:
