@@ -33,7 +33,7 @@ class LiveListener:
     job: LiveJob
     form: StreamForm
     connection: Connection
-    is_adaptive: bool = False
+    is_adaptive: bool
     _source: LiveSource = field(init=False)
     _joiner: LiveJoiner = field(init=False)
     _sent_bytes: int = 0

@@ -60,7 +60,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A message; ``number`` is the event's, or the place of the first byte behind the sound."""
+    """A message. ``place``: bytes of sound before it; ``number``: events up to and with it."""
 
     message: str | bytes
     place: int
@@ -96,7 +96,6 @@ class Session:
         self._kept: deque[_Sent] = deque()
         self._kept_bytes = 0
         self._sound_bytes = self._events = 0  # that were sent
-        self._taken = 0  # messages of the client
         self._taken = 0  # messages of the client
         self._lost_sound = self._lost_events = 0  # that are not kept any more
 

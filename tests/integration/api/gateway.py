@@ -227,6 +227,7 @@ def open_gateway(
         container.presence.close()
         container.live.close()
         container.links.close()
+        container.sessions.lines.close()
 
 
 def error_of(response: TestResponse, status: int) -> dict[str, Any]:

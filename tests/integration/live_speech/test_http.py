@@ -232,7 +232,7 @@ def test_a_slow_connection_is_given_less_and_a_quick_one_more_again(
     stage: Stage, ann: Account
 ) -> None:
     order = stage.order(QUICK * 12, output_format="mp3", quality="premium", seed=1)
-    head, data = slowly_read(stage, ann, order, paces=((56, 7), (400, 6)))
+    head, data = slowly_read(stage, ann, order, paces=((56, 7), (400, 8)))
     assert "X-Bitrates-Kbps: 128, 96, 64, 48" in head
     found = [header.bitrate_kbps for _, header in iter_frames(data[id3_length(data) :])]
     runs = [rate for rate, group in groupby(found) if len(list(group)) > 20]
