@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import structlog
 
-from mynah.contracts.webhooks import (
-    DELIVERY_HEADER,
-    EVENT_HEADER,
-    SIGNATURE_HEADER,
-    DeliveryState,
-)
+from mynah.contracts.webhooks import DeliveryState
 from mynah.db.clock import utc_now
 from mynah.db.models import Webhook, WebhookDelivery
 from mynah.db.sealing import SealBroken
@@ -28,7 +22,7 @@ from mynah.errors import MynahError
 from mynah.settings import Settings
 from mynah.webhooks.addresses import Resolver, parse_target, resolve_host
 from mynah.webhooks.sending import SendResult, WebhookClient
-from mynah.webhooks.signatures import sign, unseal_secret
+from mynah.webhooks.signatures import signed_headers, unseal_secret
 
 log = structlog.get_logger(__name__)
 
@@ -88,13 +82,7 @@ class Deliverer:
         except SealBroken:  # MYNAH_JWT_SECRET is another one than when it was sealed
             log.error("webhook_secret_unreadable", webhook_id=str(webhook.id))
             return SendResult("secret_unreadable")
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "Mynah-Webhooks/1",
-            EVENT_HEADER: delivery.event,
-            DELIVERY_HEADER: str(delivery.id),
-            SIGNATURE_HEADER: sign(secret, body, int(time.time())),
-        }
+        headers = signed_headers(secret, delivery.event, delivery.id, body)
         return self._client.post(parse_target(webhook.url), body, headers)
 
     def _settle(self, claimed: WebhookDelivery, result: SendResult) -> None:

@@ -46,13 +46,7 @@ def write_deliveries(
     uow: UnitOfWork, webhook_ids: Sequence[UUID], event: str, data: dict[str, Any]
 ) -> list[WebhookDelivery]:
     """A delivery of one event to each of these webhooks, due at once. The caller commits."""
-    message = {
-        "id": str(new_id()),
-        "event": event,
-        "created_at": utc_now().isoformat(),
-        "data": data,
-    }
-    body = json.dumps(message, ensure_ascii=False)
+    body = message_body(event, data)
     deliveries = [
         WebhookDelivery(
             id=new_id(), webhook_id=one, event=event, body=body, state=DeliveryState.PENDING
@@ -62,6 +56,17 @@ def write_deliveries(
     for delivery in deliveries:
         uow.deliveries.add(delivery)
     return deliveries
+
+
+def message_body(event: str, data: dict[str, Any]) -> str:
+    """A message as it is sent."""
+    message = {
+        "id": str(new_id()),
+        "event": event,
+        "created_at": utc_now().isoformat(),
+        "data": data,
+    }
+    return json.dumps(message, ensure_ascii=False)
 
 
 def _write(uow: UnitOfWork, job: Job) -> None:
