@@ -10,7 +10,6 @@ voices in the background are.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,13 +24,13 @@ from mynah.audio.waveform import Samples, Waveform
 
 HOP_S = 0.01
 
-_RATE = 16_000
+SPEECH_RATE = 16_000
 _HOP = 160
-_WINDOW = 512  # new samples per window of the model
+SPEECH_WINDOW = 512  # new samples per window of the model
 _CONTEXT = 64  # samples of the window before, which the model wants again
 _STATE_SHAPE = (1, 1, 128)
 _CHUNK_WINDOWS = 1024  # bounds the memory of the windows
-_ONSET, _OFFSET = 0.5, 0.35  # the model's own defaults: speech begins above one, ends below other
+ONSET, OFFSET = 0.5, 0.35  # the model's own defaults: speech begins above one, ends below other
 _BRIDGED_HOPS = 15  # gaps between syllables belong to speech
 _SHORTEST_HOPS = 8  # clicks do not
 
@@ -70,12 +69,14 @@ def mask_runs(mask: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
 
 def find_speech(waveform: Waveform) -> SpeechActivity:
     """Speech activity of a mono waveform of any rate."""
-    samples = resample(waveform, _RATE).samples
+    samples = resample(waveform, SPEECH_RATE).samples
     hops = -(-len(samples) // _HOP)
     if hops == 0:
         return SpeechActivity(np.zeros(0, bool))
-    is_spoken = _with_hysteresis(np.concatenate(list(_probabilities(samples))))
-    centres = (np.arange(hops) * _HOP + _HOP // 2) // _WINDOW
+    stream, size = SpeechStream(), _CHUNK_WINDOWS * SPEECH_WINDOW
+    parts = [stream.push(samples[at : at + size]) for at in range(0, len(samples), size)]
+    is_spoken = _with_hysteresis(np.concatenate([*parts, stream.flush()]))
+    centres = (np.arange(hops) * _HOP + _HOP // 2) // SPEECH_WINDOW
     is_speech = is_spoken[np.minimum(centres, len(is_spoken) - 1)]
     is_speech = binary_opening(is_speech, np.ones(_SHORTEST_HOPS, bool))
     padded = np.pad(is_speech, _BRIDGED_HOPS)
@@ -83,28 +84,51 @@ def find_speech(waveform: Waveform) -> SpeechActivity:
     return SpeechActivity(closed[_BRIDGED_HOPS:-_BRIDGED_HOPS])
 
 
-def _probabilities(samples: Samples) -> Iterator[Samples]:
-    """The probability of speech per window, chunk by chunk; the state runs through."""
-    session = _load_model()
-    hidden = cell = np.zeros(_STATE_SHAPE, np.float32)
-    size = _CHUNK_WINDOWS * _WINDOW
-    for start in range(0, len(samples), size):
-        before = samples[max(0, start - _CONTEXT) : start]
-        chunk = samples[start : start + size]
-        count = -(-len(chunk) // _WINDOW)
-        padded = np.zeros(_CONTEXT + count * _WINDOW, np.float32)
-        padded[_CONTEXT - len(before) : _CONTEXT] = before
-        padded[_CONTEXT : _CONTEXT + len(chunk)] = chunk
-        windows = np.lib.stride_tricks.sliding_window_view(padded, _CONTEXT + _WINDOW)[::_WINDOW]
-        fed = {"input": np.ascontiguousarray(windows), "h": hidden, "c": cell}
-        probabilities, hidden, cell = session.run(None, fed)
-        yield probabilities
+class SpeechStream:
+    """The model on one stream of sound at 16 kHz; its state runs over the borders of the blocks.
+
+    One object per stream. A window is 32 ms (``SPEECH_WINDOW`` samples).
+    """
+
+    def __init__(self) -> None:
+        self._session = _load_model()
+        self._hidden = self._cell = np.zeros(_STATE_SHAPE, np.float32)
+        self._before = np.zeros(_CONTEXT, np.float32)
+        self._rest = np.zeros(0, np.float32)
+
+    def push(self, samples: Samples) -> Samples:
+        """The probability of speech, 0-1, of each window that this block completes."""
+        samples = np.concatenate([self._rest, samples])
+        whole = len(samples) // SPEECH_WINDOW * SPEECH_WINDOW
+        self._rest = samples[whole:].copy()
+        return self._run(samples[:whole])
+
+    def flush(self) -> Samples:
+        """The probability of the last window, silence added to its end; none when none is begun."""
+        if not len(self._rest):
+            return self._rest
+        window = np.zeros(SPEECH_WINDOW, np.float32)
+        window[: len(self._rest)] = self._rest
+        self._rest = self._rest[:0]
+        return self._run(window)
+
+    def _run(self, samples: Samples) -> Samples:
+        if not len(samples):
+            return samples
+        padded = np.concatenate([self._before, samples])
+        every = np.lib.stride_tricks.sliding_window_view(padded, _CONTEXT + SPEECH_WINDOW)
+        windows = every[::SPEECH_WINDOW]
+        fed = {"input": np.ascontiguousarray(windows), "h": self._hidden, "c": self._cell}
+        probabilities: Samples
+        probabilities, self._hidden, self._cell = self._session.run(None, fed)
+        self._before = padded[-_CONTEXT:].copy()
+        return probabilities
 
 
 def _with_hysteresis(probabilities: Samples) -> Mask:
     """Speech from the first window above the onset to the last before one below the offset."""
     # What lies between both thresholds goes on as it was: it repeats the last decided window.
-    decided = np.where(probabilities >= _ONSET, 1, np.where(probabilities < _OFFSET, 0, -1))
+    decided = np.where(probabilities >= ONSET, 1, np.where(probabilities < OFFSET, 0, -1))
     last = np.maximum.accumulate(np.where(decided >= 0, np.arange(len(decided)), 0))
     is_spoken: Mask = decided[last] == 1
     return is_spoken
