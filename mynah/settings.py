@@ -70,7 +70,9 @@ class Settings(BaseSettings):
     speech_attempts: int = Field(
         3, ge=1, le=10, description="readings of a piece while they fail their checks"
     )
-    recognizer_dir: Path | None = Field(None, description="weights that check what was said")
+    recognizer_dir: Path | None = Field(
+        None, description="weights that check what was said, and hear what is asked"
+    )
     profile_cache_size: int = Field(64, ge=1)
     profile_cache_mib: int = Field(256, ge=1)
     output_retention_h: int = Field(30 * 24, ge=1)
@@ -150,6 +152,14 @@ class Settings(BaseSettings):
         30.0, ge=0, le=300, description="a broken socket's client may come back; 0 = it may not"
     )
     socket_kept_kib: int = Field(256, ge=16, description="of what was sent, for who comes back")
+
+    # Spoken questions
+    max_question_s: float = Field(60.0, ge=1, le=300)
+    recognition_timeout_s: float = Field(20.0, gt=0, le=30, description="of one question")
+    responder_timeout_s: float = Field(60.0, gt=0, le=600, description="of a whole answer")
+    responder_silence_s: float = Field(
+        10.0, gt=0, le=60, description="before an answer's first byte, and between bytes"
+    )
 
     @model_validator(mode="after")
     def _check_times(self) -> Settings:

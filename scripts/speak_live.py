@@ -1,10 +1,12 @@
 """The reference client of /ws/tts: standard input is spoken as it is written.
 
     echo "Good night. Sleep well." | python scripts/speak_live.py --voice-id … --output night.mp3
+    python scripts/speak_live.py --question why.wav --voice-id … --output answer.mp3
 
-The key comes in MYNAH_API_KEY; --url names the gateway. What the server tells is printed, the
-sound goes to a file. A broken connection is made again, and the conversation goes on where it was.
-The protocol is described in ``docs/streaming.md``.
+With --question a recording (WAV, 16 bits, mono) is asked instead, as a device would: what the
+account's responder answers is spoken. The key comes in MYNAH_API_KEY; --url names the gateway.
+What the server tells is printed, the sound goes to a file. A broken connection is made again, and
+the conversation goes on where it was. The protocol is described in ``docs/streaming.md``.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import sys
 import threading
 import time
+import wave
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,7 +35,7 @@ class Talk:
         self._output = output
         self._lock = threading.Lock()
         self._connection: ClientConnection | None = None
-        self._said: list[str] = []
+        self._said: list[str | bytes] = []
         self._session: str | None = None
         self._resume_s = 0.0
         self._bytes = self._events = 0
@@ -53,8 +56,12 @@ class Talk:
 
     def say(self, **message: Any) -> None:
         """Send a message; while there is no connection, as soon as there is one."""
+        self.send(json.dumps(message))
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message or sound, likewise."""
         with self._lock:
-            self._said.append(json.dumps(message))
+            self._said.append(message)
             self._send(self._said[-1:])
 
     def _listen(self, connection: ClientConnection) -> int:
@@ -94,7 +101,7 @@ class Talk:
             self._connection = connection
             self._send(self._said[taken:])
 
-    def _send(self, messages: list[str]) -> None:
+    def _send(self, messages: list[str | bytes]) -> None:
         try:
             for message in messages:
                 if self._connection is not None:
@@ -109,7 +116,10 @@ def main() -> int:
     headers = {"X-API-Key": os.environ.get("MYNAH_API_KEY", "")}
     with arguments.output.open("wb") as output:
         talk = Talk({"voice_id": arguments.voice_id, "profile": arguments.profile}, output)
-        threading.Thread(target=read_input, args=(talk,), daemon=True).start()
+        if arguments.question is None:
+            threading.Thread(target=read_input, args=(talk,), daemon=True).start()
+        else:
+            ask(talk, arguments.question)
         return talk.run(f"{arguments.url}/ws/tts", headers)
 
 
@@ -120,11 +130,25 @@ def read_input(talk: Talk) -> None:
     talk.say(type="end")
 
 
+def ask(talk: Talk, path: Path) -> None:
+    """Send a recording as a question, at once, then the end: the answer comes before it."""
+    with wave.open(str(path)) as recording:
+        if (recording.getnchannels(), recording.getsampwidth()) != (1, 2):
+            raise SystemExit(f"{path} is not mono with 16 bits.")
+        rate = recording.getframerate()
+        talk.say(type="listen", sample_rate=rate)
+        while frames := recording.readframes(rate // 50):
+            talk.send(frames)
+    talk.say(type="audio_end")
+    talk.say(type="end")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--url", default="ws://127.0.0.1:8000")
     parser.add_argument("--voice-id", required=True)
     parser.add_argument("--profile", default="browser")
+    parser.add_argument("--question", type=Path, help="a WAV file that is asked")
     parser.add_argument("--output", type=Path, required=True)
     return parser
 

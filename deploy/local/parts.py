@@ -84,8 +84,11 @@ def build_parts(environment: StackEnvironment) -> StackParts:
                 niceness=BATCH_NICENESS,
             ),
             *_engine_workers(environment),
+            # Questions first: somebody waits for each of them.
             _worker(
-                *(environment, "audio", _AUDIO_APP, "audio"), processes=2, niceness=AUDIO_NICENESS
+                *(environment, "audio", _AUDIO_APP, "recognize,audio"),
+                processes=2,
+                niceness=AUDIO_NICENESS,
             ),
             _worker(environment, "maintenance", _MAINTENANCE_APP, "maintenance"),
             _beat(environment),

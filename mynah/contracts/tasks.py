@@ -29,6 +29,14 @@ class StepPayload(Payload):
     request_id: str = ""
 
 
+class QuestionPayload(Payload):
+    """A question whose sound waits in Redis for a recogniser."""
+
+    question_id: UUID
+    language: str
+    request_id: str = ""
+
+
 class NoPayload(Payload):
     """A periodic task needs nothing."""
 
@@ -42,7 +50,7 @@ class TaskContract(Generic[PayloadT]):
 
     ``queue`` may hold ``{engine}`` and ``{lane}``. ``time_limit_s`` is Celery's hard limit;
     the soft limit comes ten seconds before. ``expires_s``: a message older than this is
-    dropped, for periodic tasks only.
+    dropped; for what is periodic, or of use to nobody by then.
     """
 
     name: str
@@ -72,6 +80,9 @@ CONVERT_AUDIO = TaskContract("audio.convert", "audio", StepPayload, 900)
 BUNDLE_AUDIO = TaskContract("audio.bundle", "audio", StepPayload, 900)
 PACK_BATCH = TaskContract("audio.pack_batch", "audio", StepPayload, 1800)
 
+# Work that somebody waits for: it is in no row, and lost with its listener
+TRANSCRIBE = TaskContract("audio.transcribe", "recognize", QuestionPayload, 120, expires_s=30)
+
 # Periodic work
 SWEEP = TaskContract("maintenance.sweep", "maintenance", NoPayload, 60, expires_s=10)
 EXPIRE = TaskContract("maintenance.expire", "maintenance", NoPayload, 600, expires_s=300)
@@ -91,13 +102,18 @@ STEP_CONTRACTS: tuple[TaskContract[StepPayload], ...] = (
     BUNDLE_AUDIO,
     PACK_BATCH,
 )
+LIVE_CONTRACTS: tuple[TaskContract[QuestionPayload], ...] = (TRANSCRIBE,)
 PERIODIC_CONTRACTS: tuple[TaskContract[NoPayload], ...] = (SWEEP, DELIVER, EXPIRE)
 
 
 def all_queues(engines: tuple[str, ...]) -> Iterator[str]:
     """Every queue that the contracts use, for the given engine ids."""
     seen: set[str] = set()
-    contracts: tuple[TaskContract[Any], ...] = (*STEP_CONTRACTS, *PERIODIC_CONTRACTS)
+    contracts: tuple[TaskContract[Any], ...] = (
+        *STEP_CONTRACTS,
+        *LIVE_CONTRACTS,
+        *PERIODIC_CONTRACTS,
+    )
     for contract in contracts:
         for engine in engines if "{engine}" in contract.queue else ("",):
             for lane in Lane if "{lane}" in contract.queue else (Lane.BATCH,):

@@ -18,6 +18,7 @@ class WebhookEvent(StrEnum):
     SAMPLE_REJECTED = "sample.rejected"
     AUDIO_COMPLETED = "audio.completed"
     AUDIO_FAILED = "audio.failed"
+    QUESTION_ASKED = "question.asked"  # the answer of the webhook, a responder, is spoken
 
 
 TEST_EVENT = "webhook.test"  # by hand, to any webhook

@@ -19,9 +19,19 @@ class EngineReport(BaseModel):
     loaded: bool = False
 
 
+class RecognizerReport(BaseModel):
+    """Whether questions can be recognised where their worker runs and, when not, why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    available: bool
+    reason: str | None = None
+
+
 class WorkerReport(BaseModel):
-    """A worker and the engines whose queues it serves, by id."""
+    """A worker: the engines whose queues it serves, by id, and whether it takes questions."""
 
     model_config = ConfigDict(frozen=True)
 
     engines: dict[str, EngineReport] = {}
+    recognizer: RecognizerReport | None = None

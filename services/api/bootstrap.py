@@ -12,6 +12,7 @@ from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.messaging.celery_app import make_app
 from mynah.messaging.live import LiveReader
 from mynah.messaging.presence import Presence
+from mynah.messaging.questions import QuestionDesk
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.messaging.socket_lines import SocketLines
 from mynah.messaging.stream_links import StreamLinks
@@ -19,6 +20,8 @@ from mynah.observability.metrics import BROKEN_SOCKETS
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
 from mynah.storage.factory import open_store
+from mynah.webhooks.addresses import resolve_host
+from mynah.webhooks.asking import ResponderClient
 from services.api.compat.names import VendorNames, load_names
 from services.api.live.relaying import Sessions
 from services.api.live.slots import StreamSlots
@@ -34,6 +37,7 @@ class Container:
     settings: Settings
     new_uow: UnitOfWorkFactory
     store: ObjectStore
+    sender: CelerySender
     broker: Broker
     presence: Presence
     watcher: JobWatcher
@@ -43,6 +47,8 @@ class Container:
     names: VendorNames
     live: LiveReader
     links: StreamLinks
+    questions: QuestionDesk
+    responders: ResponderClient
 
     def ping_database(self) -> None:
         """Raises DatabaseUnavailable when the database does not answer."""
@@ -64,6 +70,7 @@ def build_container(settings: Settings) -> Container:
         settings=settings,
         new_uow=new_uow,
         store=open_store(settings),
+        sender=sender,
         broker=Broker(settings),
         presence=Presence(settings),
         watcher=JobWatcher(new_uow),
@@ -75,6 +82,13 @@ def build_container(settings: Settings) -> Container:
         names=load_names(settings.compat_names_file),
         live=LiveReader(settings),
         links=StreamLinks(settings),
+        questions=QuestionDesk(settings),
+        responders=ResponderClient(
+            resolve_host,
+            timeout_s=settings.responder_timeout_s,
+            silence_s=settings.responder_silence_s,
+            allow_private=settings.webhooks_allow_private,
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mynah.contracts.tasks import PERIODIC_CONTRACTS, STEP_CONTRACTS, all_queues
+from mynah.contracts.tasks import LIVE_CONTRACTS, PERIODIC_CONTRACTS, STEP_CONTRACTS, all_queues
 
 ROOT = Path(__file__).resolve().parents[2]
 _LIST = "import importlib,sys; print(*importlib.import_module(sys.argv[1]).app.tasks)"
@@ -29,7 +29,8 @@ def test_every_contract_has_exactly_one_worker_that_implements_it() -> None:
     speech = registered_tasks("services.worker_tts.app")
     audio = registered_tasks("services.audio_proc.app")
     maintenance = registered_tasks("services.audio_proc.maintenance")
-    contracts = sorted(contract.name for contract in (*STEP_CONTRACTS, *PERIODIC_CONTRACTS))
+    everything = (*STEP_CONTRACTS, *LIVE_CONTRACTS, *PERIODIC_CONTRACTS)
+    contracts = sorted(contract.name for contract in everything)
     assert sorted([*speech, *audio, *maintenance]) == contracts
     assert maintenance == {contract.name for contract in PERIODIC_CONTRACTS}
 
@@ -39,5 +40,6 @@ def test_the_queues_are_those_of_the_design() -> None:
         "tts.espeak.live",
         "tts.espeak.batch",
         "audio",
+        "recognize",
         "maintenance",
     }

@@ -15,6 +15,7 @@ FORBIDDEN = {
     "services.api.wsgi": (
         *("torch", "pyworld", "espeakng_loader"),
         *("av", "lameenc", "mutagen", "scipy", "soundfile", "soxr"),  # with the first listener
+        "onnxruntime",  # with the first who wants to be heard
     ),
     "services.audio_proc.app": ("torch", "flask", "marshmallow", "pyworld", "espeakng_loader"),
     "services.audio_proc.maintenance": ("torch", "flask", "scipy", "av", "numpy", "minio"),

@@ -8,29 +8,32 @@ This module brings numpy, scipy and the encoder: the gateway imports it with the
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from marshmallow import ValidationError
 
 from mynah.errors import Conflict, InvalidRequest, MynahError, NotAuthenticated, PermissionDenied
-from mynah.text.boundaries import Boundary, find_boundaries
 from services.api.auth.caller import Caller, caller_of
 from services.api.bootstrap import Container
 from services.api.live.device_profiles import DEVICE_PROFILES
+from services.api.live.ears import Ears
+from services.api.live.increments import Increments
 from services.api.live.relaying import Relay
 from services.api.live.session import Received, Session
 from services.api.live.socket_messages import END, FLUSH, read_message, show
 from services.api.live.speaking import SpokenJob, Voicing
+from services.api.live.talk import Talk
 from services.api.live.websocket import NORMAL, POLICY, SocketClosed
 from services.api.schemas.live import ConversationSchema, ResumeSchema
 from services.api.use_cases.live_speech import order_live
 from services.api.use_cases.speech import Requester
 from services.api.use_cases.speech_order import SpeechOrder
 
-MOST_WAITING = 16
 LOOK_S = 0.2
 AUTHENTICATE_WITHIN_S = 10.0
 REASON_READ_WITHIN_S = 1.0
@@ -48,8 +51,11 @@ class Conversation:
     admit: Callable[[Caller], None]
     _order: SpeechOrder | None = None
     _voicing: Voicing | None = None
-    _text: str = ""
+    _increments: Increments | None = None
     _utterances: int = 0
+    _ears: Ears = field(default_factory=Ears)
+    # What is said is put in order by the thread that reads and by the one that answers questions.
+    _turn: threading.RLock = field(default_factory=threading.RLock)
 
     def run(self) -> str:
         """Talk until somebody ends it; returns why it ended. Never raises MynahError."""
@@ -63,6 +69,7 @@ class Conversation:
             return error.code
         finally:
             self.container.sessions.remove(self.socket)
+            self._ears.stop()
             if self._voicing is not None:
                 self._voicing.stop()
 
@@ -74,17 +81,24 @@ class Conversation:
             if self._voicing is not None and self._voicing.has_ended:
                 self.socket.finish(NORMAL, "done")
                 return
-            if message is not None or (self._voicing is not None and self._voicing.is_busy):
+            if isinstance(message, str) or self._is_busy:
                 quiet_since = time.monotonic()
-            if message is not None:
+            if isinstance(message, str):
                 said = read_message(message)
                 if said["type"] == "resume" and self._voicing is None:
                     del said["type"]
                     self._resume(said)
                     return
                 self._handle(said)
-            elif time.monotonic() - quiet_since > settings.socket_idle_timeout_s:
+            elif message is not None:
+                self._ears.take(message)
+            if time.monotonic() - quiet_since > settings.socket_idle_timeout_s:
                 raise Conflict("Nothing was said for too long.", code="idle_timeout")
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether somebody speaks, the device or its owner; sound alone is no speech."""
+        return (self._voicing is not None and self._voicing.is_busy) or self._ears.is_busy
 
     def _authenticate(self) -> None:
         """Take credentials in the first message, unless the request had some."""
@@ -121,13 +135,18 @@ class Conversation:
             raise Conflict("Send start before anything else.", code="not_started")
         if kind == "text":
             self._hear(said.get("text"))
-        elif kind in (FLUSH, END):
-            self._say(self._text)
-            self._text = ""
+        elif kind == FLUSH:
+            self._flush()
             voicing.add(kind)
+        elif kind == END:
+            self._flush()
+            self._ears.end(partial(voicing.add, kind))
         elif kind == "interrupt":
-            self._text = ""
-            voicing.interrupt()
+            self._interrupt()
+        elif kind == "listen":
+            self._ears.listen(self._talk_of(voicing), said)
+        elif kind == "audio_end":
+            self._ears.end_question()
         else:
             raise InvalidRequest("There is no such message.", code="unknown_message")
 
@@ -140,6 +159,8 @@ class Conversation:
         except ValidationError as error:
             raise InvalidRequest("The start is not valid.", fields=error.messages_dict) from None
         self._order = order.speech
+        limit = self.container.settings.max_sync_characters
+        self._increments = Increments(order.speech.language or "en", limit)
         profile = DEVICE_PROFILES[profile_name]
         self._voicing = Voicing(self.container, self.socket, profile, is_adaptive=order.is_adaptive)
         self.socket.begin()
@@ -161,43 +182,76 @@ class Conversation:
         """Take an increment; say what is complete."""
         if not isinstance(text, str) or "\x00" in text:
             raise InvalidRequest("text must be a string.", code="invalid_text")
-        self._text += text
-        complete = _complete_length(self._text, self._language)
-        limit = self.container.settings.max_sync_characters
-        if len(self._text) - complete > limit:
-            raise InvalidRequest(f"A sentence is longer than {limit}.", code="text_too_long")
-        if complete:
-            self._say(self._text[:complete])
-            self._text = self._text[complete:]
+        with self._turn:
+            if self._increments is not None and (complete := self._increments.add(text)):
+                self._say(complete)
+
+    def _flush(self) -> None:
+        """Say what waits, though no sentence ended."""
+        with self._turn:
+            if self._increments is not None:
+                self._say(self._increments.take_all())
+
+    def _interrupt(self) -> None:
+        """Be silent, and forget what waits and what is being answered."""
+        with self._turn:
+            if self._increments is not None and self._voicing is not None:
+                self._increments.take_all()
+                self._ears.drop_answer()
+                self._voicing.interrupt()
+
+    def _talk_of(self, voicing: Voicing) -> Talk:
+        """What hearing needs. Needs a caller and an order, which ``start`` has brought."""
+        order, asker = self._order, self._asker
+        if order is None or asker is None:
+            raise Conflict("Send start before anything else.", code="not_started")
+
+        def speak(text: str, is_dropped: threading.Event) -> None:
+            with self._turn:
+                if not is_dropped.is_set():
+                    self._say(text)
+
+        def mark(name: str, is_dropped: threading.Event) -> None:
+            with self._turn:
+                if not is_dropped.is_set():
+                    voicing.add(name)
+
+        return Talk(
+            self.container, self.socket, asker, order, voicing, speak, mark, self._interrupt
+        )
 
     @property
-    def _language(self) -> str:
-        return (self._order.language if self._order else None) or "en"
+    def _asker(self) -> Requester | None:
+        caller = self.caller
+        if caller is None:
+            return None
+        quota = caller.monthly_character_quota
+        return Requester(caller.user_id, caller.origin, self.request_id, quota)
 
     def _say(self, text: str) -> None:
         """Have a text spoken behind what waits. Raises Conflict when too much waits."""
-        voicing, order, caller = self._voicing, self._order, self.caller
-        if not text.strip() or voicing is None or order is None or caller is None:
+        voicing, order, asker = self._voicing, self._order, self._asker
+        if not text.strip() or voicing is None or order is None or asker is None:
             return
-        if voicing.waiting >= MOST_WAITING:
-            raise Conflict("Too much waits to be spoken; slow down.", code="too_much_waiting")
-        quota = caller.monthly_character_quota
-        asker = Requester(caller.user_id, caller.origin, self.request_id, quota)
-        try:
-            with self.container.new_uow() as uow:
-                wanted = replace(order, text=text)
-                job = order_live(uow, self.container.settings, asker, wanted, is_kept=False)
-                self.container.live.want(job.id)
-                uow.commit()
-        except InvalidRequest as error:
-            if error.code == "nothing_to_speak":
-                return
-            raise
-        self._utterances += 1
-        self.socket.send(
-            show("accepted", utterance=self._utterances, job_id=str(job.id), text=job.text)
-        )
-        voicing.add(SpokenJob(self._utterances, job))
+        with self._turn:
+            if voicing.is_full:
+                raise Conflict("Too much waits to be spoken; slow down.", code="too_much_waiting")
+            try:
+                with self.container.new_uow() as uow:
+                    wanted = replace(order, text=text)
+                    job = order_live(uow, self.container.settings, asker, wanted, is_kept=False)
+                    self.container.live.want(job.id)
+                    uow.commit()
+            except InvalidRequest as error:
+                if error.code == "nothing_to_speak":
+                    return
+                raise
+            self._utterances += 1
+            accepted = show(
+                "accepted", utterance=self._utterances, job_id=str(job.id), text=job.text
+            )
+            self.socket.send(accepted)
+            voicing.add(SpokenJob(self._utterances, job))
 
     def _refuse(self, error: MynahError) -> None:
         try:
@@ -209,14 +263,3 @@ class Conversation:
         self.socket.close(POLICY, error.code)
         # Closing with something unread would take back what was just said.
         self.socket.await_goodbye(REASON_READ_WITHIN_S)
-
-
-def _complete_length(text: str, language: str) -> int:
-    """How many characters are whole sentences: something follows the last of them."""
-    found = find_boundaries(text, language)
-    ends = [
-        position
-        for position, kind in zip(found.positions, found.kinds, strict=True)
-        if kind >= Boundary.SENTENCE and text[position:].strip()
-    ]
-    return ends[-1] if ends else 0

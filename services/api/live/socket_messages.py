@@ -11,10 +11,8 @@ from services.api.texts import is_unstorable
 FLUSH, END = "flush", "end"
 
 
-def read_message(message: str | bytes) -> dict[str, Any]:
+def read_message(message: str) -> dict[str, Any]:
     """A client's message. Raises InvalidRequest."""
-    if isinstance(message, bytes):
-        raise InvalidRequest("Binary messages are not taken here.", code="binary_not_taken")
     try:
         said = json.loads(message)
     except (ValueError, RecursionError):

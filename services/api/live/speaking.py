@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 PACE_LOOK_S = 0.02
 STEP_S = 0.2
+MOST_WAITING = 16
 _INTERRUPTED = "interrupted"
 
 
@@ -81,6 +82,18 @@ class Voicing:
     def is_busy(self) -> bool:
         """Whether something is being spoken."""
         return self.waiting > 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may wait."""
+        return self.waiting >= MOST_WAITING
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether the device has something to play, or will have; not after an interruption."""
+        prebuffer_s = self._profile.prebuffer_ms / 1000
+        is_sounding = self._clock.is_playing(prebuffer_s)
+        return not self._interrupted.is_set() and (self.is_busy or is_sounding)
 
     def add(self, item: SpokenJob | str) -> None:
         """Behind all that waits."""
@@ -259,6 +272,10 @@ class _Clock:
     def may_send(self) -> bool:
         """Whether the device has room."""
         return self._plays_until - time.monotonic() < self._ahead_s
+
+    def is_playing(self, delay_s: float) -> bool:
+        """Whether what was sent still sounds on a device that began to play so late."""
+        return self._plays_until + delay_s > time.monotonic()
 
     def sent(self, duration_s: float) -> None:
         """So much sound more; a device that had run dry begins anew."""

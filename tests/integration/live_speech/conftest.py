@@ -28,7 +28,11 @@ from tests.integration.live_speech.slow_engine import NOTES, SAMPLE_RATE, speech
 from tests.parts import RedisPart, ServiceProcess, clone_database
 
 ROOT = Path(__file__).resolve().parents[3]
-ENTRY_POINT = "[mynah.engines]\nslow = tests.integration.live_speech.slow_engine:INFO\n"
+ENTRY_POINTS = """[mynah.engines]
+slow = tests.integration.live_speech.slow_engine:INFO
+[mynah.recognizers]
+known = tests.integration.live_speech.known_words:INFO
+"""
 MAX_STREAMS_PER_USER = 2
 LOUDNESS_LUFS = -18.0
 
@@ -45,16 +49,17 @@ class Stage:
     voice_id: UUID
     processes: dict[str, ServiceProcess] = field(default_factory=dict)
 
-    def start(self, name: str, *arguments: str) -> ServiceProcess:
-        process = ServiceProcess.python(name, arguments, self.environment, self.folder / name)
+    def start(self, name: str, *arguments: str, **variables: str) -> ServiceProcess:
+        environment = {**self.environment, **variables}
+        process = ServiceProcess.python(name, arguments, environment, self.folder / name)
         self.processes[name] = process.start()
         return process
 
-    def start_worker(self, name: str, app: str, queues: str) -> None:
+    def start_worker(self, name: str, app: str, queues: str, **variables: str) -> None:
         process = self.start(
             name, "-m", "celery", "-A", app, "worker", "-n", f"{name}@%h", "-Q", queues,
             "-P", "prefork", "-c", "1", "--disable-prefetch", "--without-mingle",
-            "--without-gossip",
+            "--without-gossip", **variables,
         )  # fmt: skip
         process.wait_until_ready(lambda: "ready." in process.log_tail(), timeout_s=60)
 
@@ -178,6 +183,10 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage
         "MYNAH_HEARTBEAT_S": "0.3",
         "MYNAH_SWEEP_INTERVAL_S": "0.3",
         "MYNAH_PUBLIC_URL": f"http://{address}",
+        "MYNAH_WEBHOOKS_ALLOW_PRIVATE": "true",
+        "MYNAH_MAX_QUESTION_S": "6",
+        "MYNAH_RECOGNITION_TIMEOUT_S": "3",
+        "MYNAH_RESPONDER_SILENCE_S": "1.5",
         "OMP_NUM_THREADS": "1",
     }
     (folder / "notes").touch()
@@ -220,7 +229,7 @@ def _install_plugin(folder: Path) -> Path:
     info = folder / "plugin" / "mynah_slow-0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mynah-slow\nVersion: 0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINT)
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
     return info.parent
 
 
