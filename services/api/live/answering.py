@@ -131,8 +131,13 @@ class Answering:
         finally:
             with self._lock:
                 del self._open[question.id]
-        seconds = round(time.monotonic() - started, 3)
-        log.info("question_ended", question_id=str(question.id), reason=outcome, duration_s=seconds)
+        log.info(
+            "question_ended",
+            question_id=str(question.id),
+            request_id=self._talk.asker.request_id,
+            reason=outcome,
+            duration_s=round(time.monotonic() - started, 3),
+        )
 
     def _answer(self, question: Question) -> str:
         """What became of a question, for the log. Raises MynahError, Dropped, SocketClosed."""

@@ -93,8 +93,7 @@ class Hearing:
         """No sound comes any more: ``then`` is called behind the answers to what came."""
 
         def last() -> bool:
-            if self._is_open:
-                self._finish("client")
+            self._finish("client")
             self._answering.run_behind(then)
             return True
 
@@ -136,15 +135,15 @@ class Hearing:
 
     def _hear(self, sound: bytes) -> None:
         self._pace.heard(sound)
-        if self._is_deaf():
-            self._is_open = False
-            self._endpointer.reset()
-            return
-        if not self._is_open:
-            self._is_open = True
-            self._question += 1
-            self._tell("audio_receiving")
         for block in self._decoder.decode(sound):
+            if self._is_deaf():
+                self._is_open = False
+                self._endpointer.reset()
+                continue
+            if not self._is_open:
+                self._is_open = True
+                self._question += 1
+                self._tell("audio_receiving")
             for found in self._endpointer.push(block):
                 self._meet(found)
 
@@ -166,14 +165,16 @@ class Hearing:
             self._ask(found)
 
     def _finish(self, reason: str) -> bool:
-        """The question ends here, whatever is heard."""
+        """The question that is open ends here, whatever is heard; none may be, after a pause."""
+        if not self._is_open:
+            return False
         found = self._endpointer.finish()
         if found.kind is EndpointKind.SILENCE:
+            self._is_open = False
             self._tell("no_speech")
         else:
             self._tell("speech_ended", reason=reason)
             self._ask(found)
-        self._is_open = False
         return False
 
     def _ask(self, found: Endpoint) -> None:

@@ -249,7 +249,9 @@ def test_the_toy_does_not_hear_itself(stage: Stage, client: Client, responder: R
     send_sound(client, question() + SILENCE)
     client.until("audio_format")
     send_sound(client, question() + SILENCE)
+    client.say("audio_end")
     client.until("done")
+    assert client.named("no_speech") == []
     assert len(client.named("audio_receiving")) == 1
     assert len(responder.asked) == 1
 
