@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from mynah.jobs.worker import worker_parts
-from services.audio_proc.questions import report_recognizer
+import threading
 
-app, context = worker_parts("audio_proc", report_recognizer)
+from mynah.jobs.once import OncePerProcess
+from mynah.jobs.worker import worker_parts
+from mynah.messaging.celery_app import WorkerHooks
+from services.audio_proc.questions import load_hearing, report_recognizer, takes_questions
+
+hearing = OncePerProcess(load_hearing)
+
+
+def _begin(queues: frozenset[str]) -> None:
+    """Load the weights before the first question, and no longer than Celery lets a start take."""
+    if takes_questions(queues):
+        threading.Thread(target=hearing, name="load-recognizer", daemon=True).start()
+
+
+app, context = worker_parts("audio_proc", WorkerHooks(describe=report_recognizer, begin=_begin))
 
 from services.audio_proc import tasks  # noqa: E402, F401  (registers the tasks on the app)

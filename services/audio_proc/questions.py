@@ -14,20 +14,31 @@ from mynah.contracts.workers import RecognizerReport, WorkerReport
 from mynah.errors import BrokerUnavailable
 from mynah.messaging.questions import QuestionDesk
 from mynah.recognition.base import Recognizer
-from mynah.recognition.registry import find_recognizer
+from mynah.recognition.registry import find_recognizer, load_recognizer
 from mynah.settings import load_settings
 
 log = structlog.get_logger(__name__)
 
 
+def takes_questions(queues: frozenset[str]) -> bool:
+    """Whether a worker of these queues recognises questions."""
+    return TRANSCRIBE.queue_for() in queues
+
+
 def report_recognizer(queues: frozenset[str]) -> WorkerReport:
     """Whether this worker recognises questions, if their queue is one of those it serves."""
-    if TRANSCRIBE.queue_for() not in queues:
+    if not takes_questions(queues):
         return WorkerReport()
     found = find_recognizer(load_settings().recognizer_dir)
     return WorkerReport(
         recognizer=RecognizerReport(available=found.reason is None, reason=found.reason)
     )
+
+
+def load_hearing() -> tuple[QuestionDesk, Recognizer | None]:
+    """The way to those who wait, and the recogniser with its weights, where there is one."""
+    settings = load_settings()
+    return QuestionDesk(settings), load_recognizer(settings.recognizer_dir)
 
 
 def recognize_question(

@@ -19,12 +19,8 @@ from mynah.contracts.tasks import (
     QuestionPayload,
     StepPayload,
 )
-from mynah.jobs.once import OncePerProcess
 from mynah.messaging.consumer import implements
-from mynah.messaging.questions import QuestionDesk
-from mynah.recognition.base import Recognizer
-from mynah.recognition.registry import load_recognizer
-from services.audio_proc.app import app, context
+from services.audio_proc.app import app, context, hearing
 from services.audio_proc.audio_items import process_item
 from services.audio_proc.batch_archive import pack_batch
 from services.audio_proc.bundle import bundle_job
@@ -33,13 +29,6 @@ from services.audio_proc.renditions import render
 from services.audio_proc.sample_analysis import analyze_sample
 from services.audio_proc.story import assemble_story
 from services.audio_proc.voice_files import prepare_voice, publish_voice
-
-
-@OncePerProcess
-def hearing() -> tuple[QuestionDesk, Recognizer | None]:
-    """This process's way to those who wait, and its recogniser, loaded on first use."""
-    settings = context().settings
-    return QuestionDesk(settings), load_recognizer(settings.recognizer_dir)
 
 
 @implements(app, ANALYZE_SAMPLE)
