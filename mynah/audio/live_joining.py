@@ -59,6 +59,11 @@ class LiveJoiner:
         """The blocks that follow are spoken by ``voice``."""
         self._piece = self._open(voice)
 
+    @property
+    def lead_trimmed_s(self) -> float:
+        """How much of the piece's start was silence and left out."""
+        return self._piece.trimmed_frames / self._sample_rate
+
     def add(self, block: Waveform) -> Waveform:
         """The next samples of the stream, perhaps none. ``block`` is mono."""
         return self._made(self._piece.add(block))
@@ -91,6 +96,7 @@ class _Piece:
         self._held = np.zeros(0, np.float32)  # silence, whole frames
         self._has_begun = False
         self._is_faded_in = False
+        self.trimmed_frames = 0
 
     def add(self, block: Waveform) -> Samples:
         return self._take(self._resampled(block))
@@ -123,12 +129,15 @@ class _Piece:
         audible = np.flatnonzero(_levels(joined[:whole], self._frame) >= _SILENCE)
         waiting = np.concatenate([self._held, joined[:whole]])
         if len(audible) == 0:
-            self._held = waiting if self._has_begun else waiting[-self._guard :]
+            kept = len(waiting) if self._has_begun else min(self._guard, len(waiting))
+            self.trimmed_frames += len(waiting) - kept
+            self._held = waiting[len(waiting) - kept :]
             return waiting[:0]
         end = len(self._held) + (int(audible[-1]) + 1) * self._frame
         start = 0
         if not self._has_begun:
             start = max(0, len(self._held) + int(audible[0]) * self._frame - self._guard)
+            self.trimmed_frames += start
         self._held = waiting[end:]
         self._has_begun = True
         return self._faded_in(self._leveller.level(waiting[start:end]))

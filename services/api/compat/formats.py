@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from mynah.contracts.speech import CONTENT_TYPES, OutputFormat
 
-_STREAMED = (OutputFormat.MP3, OutputFormat.WAV, OutputFormat.PCM)
+_STREAMED = (
+    *(OutputFormat.MP3, OutputFormat.WAV, OutputFormat.PCM),
+    *(OutputFormat.OPUS, OutputFormat.ULAW, OutputFormat.ALAW),
+)
 _OPENAI_RATE = 24000
 
 

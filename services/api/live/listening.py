@@ -6,6 +6,7 @@ This module brings numpy, scipy and the encoder: the gateway imports it with the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,13 +17,24 @@ from mynah.audio.tags import SpeechTags
 from mynah.audio.waveform import Waveform
 from mynah.errors import MynahError
 from services.api.bootstrap import Container
+from services.api.live.answers import listener_connection
 from services.api.live.connection import Connection, StreamCut
 from services.api.live.forms import StreamEncoder, StreamForm
-from services.api.live.live_job import LiveParts, LiveSource
+from services.api.live.live_job import LiveParts, LiveSource, SpokenPart
 from services.api.live.pacing import Line, Pace
-from services.api.use_cases.live_speech import Heard, LiveJob, end_live
+from services.api.use_cases.live_speech import Heard, LiveJob, end_live, order_live
+from services.api.use_cases.speech import Requester
+from services.api.use_cases.speech_order import SpeechOrder
 
 log = structlog.get_logger(__name__)
+
+#: What is sent of encoded sound and the part that it came with; None: of the stream's end.
+Show = Callable[[bytes, SpokenPart | None], bytes]
+
+
+def show_sound(data: bytes, _: SpokenPart | None) -> bytes:
+    """Nothing but the sound."""
+    return data
 
 
 @dataclass(slots=True)
@@ -34,6 +46,7 @@ class LiveListener:
     form: StreamForm
     connection: Connection
     is_adaptive: bool
+    show: Show = show_sound
     _source: LiveSource = field(init=False)
     _joiner: LiveJoiner = field(init=False)
     _sent_bytes: int = 0
@@ -71,18 +84,21 @@ class LiveListener:
         waiting, has_audio = self.form.start(), False
         for part in self._source.spoken(self._joiner):
             for data in encode(part.waveform):
-                yield waiting + data
-                waiting, has_audio = b"", True
+                sound = waiting + data if data else b""
+                if sound:
+                    waiting, has_audio = b"", True
+                if shown := self.show(sound, part):
+                    yield shown
         self._is_over = True
         rest = waiting + (encoder.flush() if has_audio or self._joiner.frames else b"")
         if rest or not has_audio:
-            yield rest
+            yield self.show(rest, None)
 
     def _encoding(self) -> tuple[Callable[[Waveform], Iterable[bytes]], StreamEncoder]:
-        """What encodes a block, and the encoder that it uses."""
+        """What encodes a block, as one unless the bitrate may change in it, and its encoder."""
         if not self.is_adaptive:
             encoder = self.form.encoder()
-            return lambda block: filter(None, (encoder.encode(block),)), encoder
+            return lambda block: (encoder.encode(block),), encoder
         line = Line(
             self.connection.unsent_bytes,
             self.connection.is_gone,
@@ -105,6 +121,58 @@ class LiveListener:
         return chunk
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedStream:
+    """A live job whose first sound is there. ``close`` ends it and gives back its slot.
+
+    ``bitrates_kbps``: those that its bitrate may have.
+    """
+
+    job: LiveJob
+    form: StreamForm
+    bitrates_kbps: tuple[int, ...]
+    body: Iterator[bytes]
+    close: Callable[[], None]
+
+
+def open_live(
+    container: Container,
+    asker: Requester,
+    order: SpeechOrder,
+    *,
+    is_kept: bool,
+    ends_with_listener: bool = True,
+    is_adaptive: bool = False,
+    show: Callable[[LiveJob, StreamForm], Show] | None = None,
+) -> OpenedStream:
+    """Take a slot, place an order, and wait for its first sound, for this request's listener.
+
+    Raises what StreamSlots, ``order_live`` and LiveSource do; nothing is left behind then.
+    """
+    with ExitStack() as ending:
+        ending.callback(container.slots.take(asker.user_id))
+        with container.new_uow() as uow:
+            job = order_live(
+                uow,
+                container.settings,
+                asker,
+                order,
+                is_kept=is_kept,
+                ends_with_listener=ends_with_listener,
+            )
+            container.live.want(job.id)
+            uow.commit()
+        form = live_form(job, order.output_format.value, order.sample_rate)
+        connection = listener_connection(container)
+        shown = show(job, form) if show else show_sound
+        is_adaptive = is_adaptive and form.format == "mp3"
+        listener = LiveListener(container, job, form, connection, is_adaptive, shown)
+        ending.callback(listener.close)
+        body = listener.body()
+        bitrates = form.bitrates_kbps if is_adaptive else (form.bitrate_kbps,)
+        return OpenedStream(job, form, bitrates, body, ending.pop_all().close)
+
+
 def live_parts(container: Container) -> LiveParts:
     """What live speech needs of the gateway."""
     return LiveParts(
@@ -122,7 +190,7 @@ def live_form(job: LiveJob, fmt: str, sample_rate: int | None) -> StreamForm:
 def leave(container: Container, job: LiveJob, heard: Heard) -> None:
     """End a job whose listener is no more; its workers stop within a block. Never raises."""
     try:
-        if not (heard.is_all or job.is_kept):
+        if job.ends_with_listener and not heard.is_all:
             container.live.leave(job.id, [piece.step_id for piece in job.pieces])
     except MynahError as error:
         log.warning("workers_not_told", job_id=str(job.id), error_code=error.code)

@@ -47,13 +47,14 @@ class SpokenPart:
     """The next samples of a job; with the last ones of a piece, what was said and when.
 
     ``words``: a JSON list of ``SpokenWord``, of the piece by itself. ``start_frame``: where the
-    piece began in the stream.
+    piece began in the stream, ``lead_trimmed_s``: how much of its start is not in there.
     """
 
     waveform: Waveform
     piece: LivePiece
     words: str | None = None
     start_frame: int = 0
+    lead_trimmed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class LiveSource:
                         joined = joiner.add(block)
                     yield SpokenPart(joined, piece)
                 rest = joiner.end_piece(piece.pause_after_ms)
-                yield SpokenPart(rest, piece, stream.words, start)
+                yield SpokenPart(rest, piece, stream.words, start, joiner.lead_trimmed_s)
                 self._forget(piece)
 
     def _blocks(self, stream: _PieceStream, watch: Watch) -> Iterator[Waveform]:

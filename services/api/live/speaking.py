@@ -289,11 +289,12 @@ class _Clock:
 def _segment(item: SpokenJob, part: SpokenPart, sample_rate: int, frames: int) -> str:
     """What was said and when, in seconds of this connection's sound."""
     piece, start_s = part.piece, part.start_frame / sample_rate
+    spoken_s = start_s - part.lead_trimmed_s
     words = [
         {
             "text": item.job.text[word["source_start"] : word["source_end"]],
-            "start_s": round(start_s + word["start_s"], 3),
-            "end_s": round(start_s + word["end_s"], 3),
+            "start_s": round(max(start_s, spoken_s + word["start_s"]), 3),
+            "end_s": round(max(start_s, spoken_s + word["end_s"]), 3),
         }
         for word in json.loads(part.words or "[]")
     ]

@@ -15,7 +15,7 @@ from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_json, read_query
 from services.api.compat.formats import ELEVENLABS_FORMATS
 from services.api.compat.speaking import Spoken, answer_file, answer_speech, listen, speak
-from services.api.compat.timing import timed_document, timed_lines
+from services.api.compat.timing import timed_document
 from services.api.compat.vendors import Vendor
 from services.api.resources.tts import requester
 from services.api.schemas import compat_elevenlabs as schemas
@@ -111,9 +111,7 @@ def _whole_with_times(asked: _Asked) -> Response:
 
 
 def _streamed_with_times(asked: _Asked) -> Response:
-    if not asked.spoken.format.is_streamed:
-        raise InvalidRequest("This format is not streamed with times; take mp3, wav or pcm.")
-    response = listen(current_container(), asked.spoken, timed_lines, content_type=_LINES)
+    response = listen(current_container(), asked.spoken, is_timed=True, content_type=_LINES)
     return _with_cost(response, asked)
 
 

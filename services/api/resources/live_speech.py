@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 from flask import Response, request
@@ -15,7 +14,7 @@ from services.api.auth.caller import current_caller
 from services.api.auth.tokens import issue_token, read_token
 from services.api.blueprints import ApiBlueprint
 from services.api.bootstrap import current_container
-from services.api.live.answers import answer_stream, listener_connection
+from services.api.live.answers import answer_stream
 from services.api.resources.tts import requester
 from services.api.schemas.live import (
     LIVE_CONTENT_TYPES,
@@ -25,7 +24,6 @@ from services.api.schemas.live import (
     LiveOrder,
     LiveSpeechSchema,
 )
-from services.api.use_cases.live_speech import order_live
 from services.api.use_cases.speech import Requester, prepare_speech
 
 blp = ApiBlueprint("live speech", __name__, url_prefix="/api/tts", description="Speech at once")
@@ -101,31 +99,24 @@ def _open_link(encoded: str) -> tuple[LiveOrder, Requester]:
 
 def _speak(order: LiveOrder, asker: Requester) -> Response:
     # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
-    from services.api.live.listening import LiveListener, live_form  # noqa: PLC0415
+    from services.api.live.listening import open_live  # noqa: PLC0415
 
     container = current_container()
-    wanted = order.speech
-    with ExitStack() as ending:
-        ending.callback(container.slots.take(asker.user_id))
-        with container.new_uow() as uow:
-            job = order_live(uow, container.settings, asker, wanted, is_kept=order.is_kept)
-            container.live.want(job.id)
-            uow.commit()
-        form = live_form(job, wanted.output_format.value, wanted.sample_rate)
-        connection = listener_connection(container)
-        is_adaptive = order.is_adaptive and form.format == "mp3"
-        listener = LiveListener(container, job, form, connection, is_adaptive)
-        ending.callback(listener.close)
-        body = listener.body()
-        at_the_end = ending.pop_all()
-    content_type = _content_type(order)
-    response = answer_stream(container, job.id, body, content_type, at_the_end.close)
+    opened = open_live(
+        container,
+        asker,
+        order.speech,
+        is_kept=order.is_kept,
+        ends_with_listener=not order.is_kept,
+        is_adaptive=order.is_adaptive,
+    )
+    job = opened.job
+    response = answer_stream(container, job.id, opened.body, _content_type(order), opened.close)
     response.headers["X-Job-ID"] = str(job.id)
     response.headers["X-Voice-ID"] = str(job.voice_id)
-    response.headers["X-Sample-Rate"] = str(form.output_rate)
-    if form.format == "mp3":
-        bitrates = form.bitrates_kbps if is_adaptive else (form.bitrate_kbps,)
-        response.headers["X-Bitrates-Kbps"] = ", ".join(map(str, bitrates))
+    response.headers["X-Sample-Rate"] = str(opened.form.output_rate)
+    if opened.form.format == "mp3":
+        response.headers["X-Bitrates-Kbps"] = ", ".join(map(str, opened.bitrates_kbps))
     response.headers["Accept-Ranges"] = "none"
     return response
 

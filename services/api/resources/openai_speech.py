@@ -59,13 +59,7 @@ def _answer(body: dict[str, Any]) -> Response:
         return answer_speech(container, spoken)
     events = _Events(characters=len(body["input"]))
     if spoken.format.is_streamed:
-        return listen(
-            container,
-            spoken,
-            lambda source: source.stream(is_finished=False),
-            dressing=events.iter,
-            content_type=_EVENTS,
-        )
+        return listen(container, spoken, dressing=events.iter, content_type=_EVENTS)
     file = answer_file(container, speak(container, spoken), spoken.format)
     response = Response(events.iter(file.iter_encoded()), content_type=_EVENTS)
     response.call_on_close(file.close)

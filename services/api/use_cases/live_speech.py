@@ -33,7 +33,7 @@ class LivePiece:
 class LiveJob:
     """A job that one listener hears while it is spoken. ``is_kept``: it is an ordinary one.
 
-    ``text`` is what its pieces point into.
+    ``ends_with_listener``: it is cancelled when they leave. ``text`` is what its pieces point into.
     """
 
     id: UUID
@@ -43,6 +43,7 @@ class LiveJob:
     title: str | None
     pieces: tuple[LivePiece, ...]
     is_kept: bool
+    ends_with_listener: bool
     bitrate_kbps: int
     loudness_lufs: float | None
 
@@ -64,6 +65,7 @@ def order_live(
     order: SpeechOrder,
     *,
     is_kept: bool,
+    ends_with_listener: bool = True,
 ) -> LiveJob:
     """Make a job of the live lane. The caller commits, and tells the workers that it listens.
 
@@ -81,6 +83,7 @@ def order_live(
         title=request["title"],
         pieces=tuple(_live_piece(piece) for piece in pieces),
         is_kept=is_kept,
+        ends_with_listener=ends_with_listener,
         bitrate_kbps=request["bitrate_kbps"],
         loudness_lufs=request["loudness_lufs"],
     )
@@ -89,10 +92,12 @@ def order_live(
 def end_live(uow: UnitOfWork, job: LiveJob, heard: Heard) -> None:
     """The listener has left or heard all. The caller commits.
 
-    What was not begun is not spoken, and its characters are given back. A job that is kept goes
-    on without listeners.
+    What was not begun is not spoken, and its characters are given back, unless the job goes on
+    without listeners. One that is kept and was heard to its end counts what it used by itself.
     """
-    row = None if job.is_kept else uow.jobs.locked(job.id)
+    if not job.ends_with_listener or (job.is_kept and heard.is_all):
+        return
+    row = uow.jobs.locked(job.id)
     if row is None:
         return
     # After all was heard the last piece is still being put away.
