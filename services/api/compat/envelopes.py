@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mynah.errors import MynahError
 from services.api.compat.vendors import Vendor
 
 Errors = dict[str, Any]
@@ -37,6 +38,12 @@ def vendor_error(
     if status == 422:
         return status, {"detail": _validation_details(message, code, errors)}
     return status, {"detail": {"status": _elevenlabs_status(status, code), "message": message}}
+
+
+def socket_error(error: MynahError) -> dict[str, str]:
+    """ElevenLabs' words for an error that ends a WebSocket."""
+    message = f"{error.message} {_in_words(error.fields)}" if error.fields else error.message
+    return {"message": message, "error": _elevenlabs_status(error.status, error.code)}
 
 
 def _openai_error(status: int, message: str, code: str, errors: Errors | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mynah.contracts.speech import ScriptLine, SpeechRequest, SpokenWord
@@ -38,17 +38,39 @@ class _Input:
     end: int
 
 
-class _Lines:
-    """The lines of one text's speech, in which its pieces come in order.
+class PieceTimes:
+    """The times of a text's characters, piece by piece in order. ``starts``: of the pieces in it.
 
     Each piece stands for what is written up to the next one; the first for what is before it.
     """
 
-    def __init__(self, text: str, script: Sequence[ScriptLine], starts: Sequence[int]) -> None:
+    def __init__(self, text: str, starts: Sequence[int]) -> None:
         self._text = text
-        self._inputs = _inputs_of(script)
         self._bounds = [0, *starts[1:], len(text)]
         self._done = 0
+
+    def take(
+        self, words: Sequence[TimedWord], start_s: float, end_s: float
+    ) -> tuple[CharacterTimes, int]:
+        """The next piece's times, and the place of its first character.
+
+        ``words`` point into the text.
+        """
+        first, last = self._bounds[self._done : self._done + 2]
+        self._done += 1
+        placed = [
+            replace(word, start=max(word.start - first, 0), end=max(word.end - first, 0))
+            for word in words
+        ]
+        return align_characters(self._text[first:last], placed, start_s, end_s), first
+
+
+class _Lines:
+    """The lines of one text's speech, in which its pieces come in order."""
+
+    def __init__(self, text: str, script: Sequence[ScriptLine], starts: Sequence[int]) -> None:
+        self._inputs = _inputs_of(script)
+        self._times = PieceTimes(text, starts)
 
     def sound(self, audio: bytes) -> bytes:
         """A line of audio alone."""
@@ -58,10 +80,7 @@ class _Lines:
         self, audio: bytes, words: Sequence[TimedWord], start_s: float, end_s: float
     ) -> bytes:
         """The line of the next piece: its times, with audio. ``words`` point into the text."""
-        first, last = self._bounds[self._done : self._done + 2]
-        self._done += 1
-        placed = [_moved(word, -first) for word in words]
-        times = align_characters(self._text[first:last], placed, start_s, end_s)
+        times, first = self._times.take(words, start_s, end_s)
         return _line(_document(audio, times, first, self._inputs))
 
 
@@ -88,16 +107,12 @@ class LiveLines:
 def spoken_words(part: SpokenPart, start_s: float) -> list[TimedWord]:
     """The words of a piece that was spoken, of which the first sound is at ``start_s``."""
     begun_s = start_s - part.lead_trimmed_s
-    words = [SpokenWord.model_validate(one) for one in json.loads(part.words or "[]")]
-    return [
-        TimedWord(
-            max(start_s, begun_s + word.start_s),
-            max(start_s, begun_s + word.end_s),
-            word.source_start,
-            word.source_end,
-        )
-        for word in words
-    ]
+    spoken = [SpokenWord.model_validate(one) for one in json.loads(part.words or "[]")]
+    words = []
+    for word in spoken:
+        first_s, last_s = (max(start_s, begun_s + at_s) for at_s in (word.start_s, word.end_s))
+        words.append(TimedWord(first_s, last_s, word.source_start, word.source_end))
+    return words
 
 
 def timed_document(container: Container, job: Job) -> Document:
@@ -142,12 +157,6 @@ def _story_lines(source: StorySource) -> Iterator[bytes]:
         yield lines.piece(audio, words, begin_s, begin_s + block.frames / block.sample_rate)
         done += 1
     yield lines.sound(start + encoder.flush())
-
-
-def _moved(word: TimedWord, places: int) -> TimedWord:
-    return TimedWord(
-        word.start_s, word.end_s, max(word.start + places, 0), max(word.end + places, 0)
-    )
 
 
 def _inputs_of(script: Sequence[ScriptLine]) -> list[_Input]:

@@ -46,6 +46,11 @@ def current_vendor() -> Vendor | None:
     return None
 
 
+def without_scheme(authorization: str) -> str:
+    """The credential of an Authorization header's value, with or without its scheme."""
+    return authorization.rpartition(" ")[2]
+
+
 def vendor_credential() -> str:
     """The key in the vendor's own header, on the vendor's paths; else empty."""
     vendor = current_vendor()

@@ -28,9 +28,9 @@ from services.api.live.session import Received, Session
 from services.api.live.socket_messages import END, FLUSH, read_message, show
 from services.api.live.speaking import SpokenJob, Voicing
 from services.api.live.talk import Talk
+from services.api.live.utterances import asker_of, order_utterance
 from services.api.live.websocket import NORMAL, POLICY, SocketClosed
 from services.api.schemas.live import ConversationSchema, ResumeSchema
-from services.api.use_cases.live_speech import order_live
 from services.api.use_cases.speech import Requester
 from services.api.use_cases.speech_order import SpeechOrder
 
@@ -222,11 +222,7 @@ class Conversation:
 
     @property
     def _asker(self) -> Requester | None:
-        caller = self.caller
-        if caller is None:
-            return None
-        quota = caller.monthly_character_quota
-        return Requester(caller.user_id, caller.origin, self.request_id, quota)
+        return None if self.caller is None else asker_of(self.caller, self.request_id)
 
     def _say(self, text: str) -> None:
         """Have a text spoken behind what waits. Raises Conflict when too much waits."""
@@ -236,16 +232,9 @@ class Conversation:
         with self._turn:
             if voicing.is_full:
                 raise Conflict("Too much waits to be spoken; slow down.", code="too_much_waiting")
-            try:
-                with self.container.new_uow() as uow:
-                    wanted = replace(order, text=text)
-                    job = order_live(uow, self.container.settings, asker, wanted, is_kept=False)
-                    self.container.live.want(job.id)
-                    uow.commit()
-            except InvalidRequest as error:
-                if error.code == "nothing_to_speak":
-                    return
-                raise
+            job = order_utterance(self.container, asker, replace(order, text=text))
+            if job is None:
+                return
             self._utterances += 1
             accepted = show(
                 "accepted", utterance=self._utterances, job_id=str(job.id), text=job.text

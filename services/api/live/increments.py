@@ -20,7 +20,7 @@ class Increments:
         Raises InvalidRequest (``text_too_long``).
         """
         self._text += text
-        length = _complete_length(self._text, self._language)
+        length = last_end(self._text, self._language, Boundary.SENTENCE)
         if len(self._text) - length > self._limit:
             message = f"A sentence is longer than {self._limit}."
             raise InvalidRequest(message, code="text_too_long")
@@ -33,12 +33,15 @@ class Increments:
         return text
 
 
-def _complete_length(text: str, language: str) -> int:
-    """How many characters are whole sentences: something follows the last of them."""
+def last_end(text: str, language: str, weakest: Boundary) -> int:
+    """Where the last sentence, or whatever is at least ``weakest``, ends; 0: nowhere.
+
+    Something follows there: what stands at the end of a text may go on.
+    """
     found = find_boundaries(text, language)
     ends = [
         position
         for position, kind in zip(found.positions, found.kinds, strict=True)
-        if kind >= Boundary.SENTENCE and text[position:].strip()
+        if kind >= weakest and text[position:].strip()
     ]
     return ends[-1] if ends else 0

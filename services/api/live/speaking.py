@@ -114,7 +114,7 @@ class Voicing:
             self._items.append(_INTERRUPTED)
             self._changed.notify()
             if not self._is_stopped:
-                self._socket.send(show("interrupted"))
+                self._tell_interrupted()
         for item in dropped:
             leave(self._container, item.job, Heard(False, 0, 0.0, 0))
 
@@ -170,14 +170,10 @@ class Voicing:
             for part in source.spoken(joiner):
                 sent += self._sound(form, part)
                 if part.words is not None:
-                    self._socket.send(_segment(item, part, form.sample_rate, joiner.frames))
+                    self._tell_segment(item, part, form, joiner.frames)
             is_all = True
         except MynahError as error:
-            self._socket.send(
-                show(
-                    "error", utterance=item.utterance, error_code=error.code, message=error.message
-                )
-            )
+            self._tell_failure(item, error)
         finally:
             audio_s = (joiner.frames - begun) / form.sample_rate
             leave(self._container, item.job, Heard(is_all, source.pieces_heard, audio_s, sent))
@@ -217,6 +213,18 @@ class Voicing:
         bitrates = form.bitrates_kbps if self._is_adaptive else (form.bitrate_kbps,)
         return Pace(bitrates, line)
 
+    def _tell_segment(
+        self, item: SpokenJob, part: SpokenPart, form: StreamForm, frames: int
+    ) -> None:
+        """Say what was heard: a piece, which ends ``frames`` into this connection's sound."""
+        self._socket.send(_segment(item, part, form.sample_rate, frames))
+
+    def _tell_failure(self, item: SpokenJob, error: MynahError) -> None:
+        """Say that a text will not be heard to its end."""
+        self._socket.send(
+            show("error", utterance=item.utterance, error_code=error.code, message=error.message)
+        )
+
     def _sound(self, form: StreamForm, part: SpokenPart) -> int:
         """Encode and send; a little at a time, so that an interruption is heard at once."""
         sent = 0
@@ -255,8 +263,16 @@ class Voicing:
         if self._encoder is not None:
             self._send_bytes(self._encoder.flush())
             self._encoder = None
-        self._socket.send(show("done", after=mark))
+        self._tell_done(mark)
         self.has_ended = mark == END
+
+    def _tell_interrupted(self) -> None:
+        """Say that no old sound follows."""
+        self._socket.send(show("interrupted"))
+
+    def _tell_done(self, mark: str) -> None:
+        """Say that all before a mark was sent."""
+        self._socket.send(show("done", after=mark))
 
     def _is_silenced(self) -> bool:
         return self._interrupted.is_set() or self._is_stopped or not self._socket.is_open

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
 from mynah.contracts.speech import ScriptLine
-from mynah.db.models import Voice
 from mynah.errors import InvalidRequest
 from services.api.auth.caller import requires
 from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_json, read_query
 from services.api.compat.formats import ELEVENLABS_FORMATS
+from services.api.compat.orders import common_fields, text_order, voices_of
 from services.api.compat.speaking import Spoken, answer_file, answer_speech, listen, speak
 from services.api.compat.timing import timed_document
-from services.api.compat.vendors import Vendor
 from services.api.resources.tts import requester
 from services.api.schemas import compat_elevenlabs as schemas
-from services.api.use_cases.dictionaries import DictionaryChoice, version_number
 from services.api.use_cases.speech_order import SpeechOrder
-from services.api.use_cases.vendor_settings import settings_of
 
 blp = Blueprint("elevenlabs speech", __name__, url_prefix="/v1")
 
@@ -128,14 +124,7 @@ def _with_cost(response: Response, asked: _Asked) -> Response:
 
 def _text(voice_id: str) -> _Asked:
     body = read_json(schemas.SpeechSchema)
-    voice = _voices([voice_id])[0]
-    settings = {**settings_of(voice), **body.get("voice_settings", {})}
-    order = SpeechOrder(
-        text=body["text"],
-        voice_id=voice.id,
-        voice_settings=schemas.engine_settings(settings),
-        **_common(body),
-    )
+    order = text_order(current_container(), requester().user_id, voice_id, body)
     return _asked(order, len(body["text"]))
 
 
@@ -146,7 +135,8 @@ def _dialogue() -> _Asked:
     if len(names) > schemas.MAX_DIALOGUE_VOICES:
         message = f"A dialogue has {schemas.MAX_DIALOGUE_VOICES} voices at most."
         raise InvalidRequest("The request is not valid.", fields={"inputs": [message]})
-    found = dict(zip(names, _voices(names), strict=True))
+    container = current_container()
+    found = dict(zip(names, voices_of(container, requester().user_id, names), strict=True))
     script = tuple(
         ScriptLine(voice_id=found[line["voice_id"]].id, text=line["text"]) for line in inputs
     )
@@ -155,34 +145,9 @@ def _dialogue() -> _Asked:
         voice_id=script[0].voice_id,
         script=script,
         voice_settings=schemas.engine_settings(body.get("settings", {})),
-        **_common(body),
+        **common_fields(container, body),
     )
     return _asked(order, sum(len(line.text) for line in script))
-
-
-def _voices(names: list[str]) -> list[Voice]:
-    container, table = current_container(), current_container().names[Vendor.ELEVENLABS]
-    with container.new_uow() as uow:
-        return [table.voice(uow, requester().user_id, name) for name in names]
-
-
-def _common(body: dict[str, Any]) -> dict[str, Any]:
-    """What a text and a dialogue have in common, as an order has it."""
-    container = current_container()
-    container.names[Vendor.ELEVENLABS].engine(container.settings, body["model_id"])
-    choices = tuple(_choice(one) for one in body["pronunciation_dictionary_locators"])
-    return {
-        "language": body.get("language_code"),
-        "dictionaries": choices,
-        "seed": body.get("seed"),
-    }
-
-
-def _choice(locator: dict[str, Any]) -> DictionaryChoice:
-    """A dictionary of a job. Raises NotFound for a version that cannot be one."""
-    version = locator.get("version_id")
-    number = None if version is None else version_number(version)
-    return DictionaryChoice(locator["pronunciation_dictionary_id"], number)
 
 
 def _asked(order: SpeechOrder, characters: int) -> _Asked:

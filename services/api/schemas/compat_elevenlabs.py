@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields, pre_load, validate
 
 from mynah.contracts.speech import VoiceSettings
 from services.api.compat.bodies import VendorSchema
@@ -65,6 +65,51 @@ class SpeechSchema(_SpokenSchema):
 
     text = text_field(_LONGEST_TEXT, 1, required=True)
     voice_settings = fields.Nested(VoiceSettingsSchema)
+
+
+class InputQuerySchema(SpeechQuerySchema):
+    """How a WebSocket's texts are to be spoken, in its address."""
+
+    model_id = text_field(200, 1, load_default=DEFAULT_MODEL)
+    language_code = text_field(35, 2)
+    enable_ssml_parsing = fields.Boolean(load_default=False)
+    inactivity_timeout = fields.Float(load_default=20.0, validate=validate.Range(1, 180))
+    sync_alignment = fields.Boolean(load_default=False)
+    auto_mode = fields.Boolean(load_default=False)
+    seed = fields.Integer(validate=validate.Range(0, _MAX_SEED))
+    authorization = fields.String()
+
+
+class GenerationConfigSchema(VendorSchema):
+    """When a WebSocket's text is spoken."""
+
+    chunk_length_schedule = fields.List(
+        fields.Integer(validate=validate.Range(50, 500)), validate=validate.Length(1, 100)
+    )
+
+
+class InputMessageSchema(VendorSchema):
+    """A message of a WebSocket's client. All but the text, and when to speak, counts once."""
+
+    text = text_field(_LONGEST_TEXT)
+    flush = fields.Boolean(load_default=False)
+    try_trigger_generation = fields.Boolean(load_default=False)
+    voice_settings = fields.Nested(VoiceSettingsSchema)
+    generation_config = fields.Nested(GenerationConfigSchema)
+    pronunciation_dictionary_locators = fields.List(
+        fields.Nested(LocatorSchema), load_default=list, validate=validate.Length(0, 3)
+    )
+    key = fields.String(data_key="xi-api-key")
+    authorization = fields.String()
+    # Of sockets with several contexts.
+    context_id = text_field(200, load_default="default")
+    close_context = fields.Boolean(load_default=False)
+    close_socket = fields.Boolean(load_default=False)
+
+    @pre_load
+    def take_both_spellings(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """The SDK's own type says ``contextId``, the vendor's documents ``context_id``."""
+        return {"context_id": data["contextId"], **data} if "contextId" in data else data
 
 
 class DialogueInputSchema(VendorSchema):

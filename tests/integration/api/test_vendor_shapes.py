@@ -27,11 +27,11 @@ def api(
 
 
 def routes(api: Gateway) -> list[tuple[str, str]]:
-    """(method, path) of every route of the vendors' shapes; ids are of nothing."""
+    """(method, path) of every route of the vendors' shapes but sockets; ids are of nothing."""
     return [
         (method, fill_in(rule))
         for rule in api.app.url_map.iter_rules()
-        if rule.rule.startswith(VENDOR_PATHS)
+        if rule.rule.startswith(VENDOR_PATHS) and not rule.websocket
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
 
