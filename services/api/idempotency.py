@@ -2,7 +2,8 @@
 
 The first request with a key takes a row (unique by user and key) before it does anything; its
 answer is kept there, sealed, and given again to every repetition. Answers that may be different
-next time (5xx, 429) are not kept: they free the key.
+next time (5xx, 429) are not kept: they free the key. While the work lasts its lease is renewed; a
+process that dies frees the key with it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
@@ -40,6 +43,7 @@ _KEY = re.compile(rf"[ -~]{{1,{LONGEST_KEY}}}")
 _LOOK_AGAIN_S = 0.05
 _RETRY_AFTER_S = 1
 _CHUNK_BYTES = 1024 * 1024
+_RENEWALS = 3  # in the time of a lease
 
 PARAMETER = {
     "in": "header",
@@ -52,6 +56,18 @@ PARAMETER = {
         "`idempotency_conflict`; while the first one is not done, 409 `request_in_progress`."
     ),
 }
+
+
+def has_key() -> bool:
+    """Whether this request may be repeated under a key: its answer has to be one that is kept."""
+    return HEADER in request.headers
+
+
+def refuse_key() -> None:
+    """For streams, of which nothing is kept. Raises InvalidRequest where there is a key."""
+    if has_key():
+        message = f"A stream cannot be given again; leave out {HEADER}, or ask for the whole."
+        raise InvalidRequest(message, code="idempotency_not_for_streams")
 
 
 def idempotent(method: F) -> F:
@@ -77,7 +93,8 @@ def _answer_once(container: Container, name: RequestName, work: Callable[[], Any
         return _replay(container, name, found)
     claim = _Claim(container, name, found)
     try:
-        response = _answer_of(work)
+        with claim.kept():
+            response = _answer_of(work)
     except BaseException:  # the process is told to stop
         claim.release()
         raise
@@ -128,6 +145,28 @@ class _Claim:
     name: RequestName
     token: UUID
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the lease while the block runs, so that nobody does the same work meanwhile."""
+        is_done = threading.Event()
+        threading.Thread(
+            target=self._renew, args=(is_done,), name="request-lease", daemon=True
+        ).start()
+        try:
+            yield
+        finally:
+            is_done.set()
+
+    def _renew(self, is_done: threading.Event) -> None:
+        lease_s = self.container.settings.idempotency_lease_s
+        while not is_done.wait(lease_s / _RENEWALS):
+            try:
+                with self.container.new_uow() as uow:
+                    uow.named_requests.renew(self.token, self.name, timedelta(seconds=lease_s))
+                    uow.commit()
+            except MynahError as error:  # the name stays ours as long as nobody takes it
+                log.warning("request_lease_not_renewed", error_code=error.code)
+
     def settle(self, response: Response) -> None:
         """Keep an answer, or free the name where the next attempt may get a better one.
 
@@ -174,9 +213,10 @@ class _Claim:
 def _replay(container: Container, name: RequestName, found: NamedRequest) -> Response:
     """The first answer again. Raises Conflict where it was too large, or its seal is broken."""
     if found.sealed_body is None or found.status is None:
-        raise Conflict(
-            "This was done; its answer was too large to be kept.", code="answer_not_kept"
-        )
+        job_id = {one["name"]: one["value"] for one in found.headers or []}.get("X-Job-ID")
+        where = f" Its job is {job_id}." if job_id else ""
+        message = f"This was done; its answer was too large to be kept.{where}"
+        raise Conflict(message, code="answer_not_kept")
     try:
         body = unseal(container.settings.jwt_secret, _purpose(name), found.sealed_body)
     except SealBroken:

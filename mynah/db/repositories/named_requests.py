@@ -56,6 +56,18 @@ class NamedRequestRepository:
         )
         return token if taken == token else None
 
+    def renew(self, token: UUID, name: RequestName, lease: timedelta) -> None:
+        """Hold a name for longer; nothing happens when the token does not hold it any more."""
+        self._session.execute(
+            update(NamedRequest)
+            .where(
+                NamedRequest.user_id == name.user_id,
+                NamedRequest.key == name.key,
+                NamedRequest.token == token,
+            )
+            .values(lease_until=func.now() + lease)
+        )
+
     def get(self, name: RequestName) -> NamedRequest | None:
         """What is known of a name."""
         return self._session.scalar(

@@ -14,6 +14,7 @@ from services.api.auth.caller import current_caller, requires
 from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_form, read_json, read_query
 from services.api.downloads import filename_parameters
+from services.api.idempotency import idempotent
 from services.api.schemas import compat_elevenlabs_dictionaries as schemas
 from services.api.schemas.common import flatten_messages
 from services.api.schemas.dictionaries import RulesSchema
@@ -50,6 +51,7 @@ def list_dictionaries() -> dict[str, Any]:
 
 @blp.post("/add-from-rules")
 @requires("voices:write")
+@idempotent
 def add_from_rules() -> dict[str, Any]:
     """Make a dictionary from rules."""
     return _create(dictionaries.DictionaryDraft(**read_json(schemas.FromRulesSchema)))
@@ -57,6 +59,7 @@ def add_from_rules() -> dict[str, Any]:
 
 @blp.post("/add-from-file")
 @requires("voices:write")
+@idempotent
 def add_from_file() -> dict[str, Any]:
     """Make a dictionary from a lexicon (PLS)."""
     form, file = read_form(schemas.FileFormSchema), request.files.get("file")
@@ -99,6 +102,7 @@ def change_dictionary(dictionary_id: str) -> dict[str, Any]:
 
 @blp.post("/<dictionary_id>/set-rules")
 @requires("voices:write")
+@idempotent
 def set_rules(dictionary_id: str) -> dict[str, Any]:
     """Give a dictionary these rules and no others: its next version."""
     return _replace(dictionary_id, [], read_json(schemas.RulesSchema)["rules"], keep=False)
@@ -106,6 +110,7 @@ def set_rules(dictionary_id: str) -> dict[str, Any]:
 
 @blp.post("/<dictionary_id>/add-rules")
 @requires("voices:write")
+@idempotent
 def add_rules(dictionary_id: str) -> dict[str, Any]:
     """Add rules; one for a writing that has a rule takes its place."""
     rules = read_json(schemas.RulesSchema)["rules"]
@@ -114,6 +119,7 @@ def add_rules(dictionary_id: str) -> dict[str, Any]:
 
 @blp.post("/<dictionary_id>/remove-rules")
 @requires("voices:write")
+@idempotent
 def remove_rules(dictionary_id: str) -> dict[str, Any]:
     """Remove the rules for these writings."""
     return _replace(dictionary_id, read_json(schemas.RemovalSchema)["rule_strings"], [])

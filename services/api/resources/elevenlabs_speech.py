@@ -15,6 +15,7 @@ from services.api.compat.formats import ELEVENLABS_FORMATS
 from services.api.compat.orders import common_fields, text_order, voices_of
 from services.api.compat.speaking import Spoken, answer_file, answer_speech, listen, speak
 from services.api.compat.timing import timed_document
+from services.api.idempotency import idempotent, refuse_key
 from services.api.resources.tts import requester
 from services.api.schemas import compat_elevenlabs as schemas
 from services.api.use_cases.speech_order import SpeechOrder
@@ -34,6 +35,7 @@ class _Asked:
 
 @blp.post("/text-to-speech/<voice_id>")
 @requires("speech:write")
+@idempotent
 def convert(voice_id: str) -> Response:
     """Speak a text; the answer is the finished file."""
     return _whole(_text(voice_id))
@@ -48,6 +50,7 @@ def stream(voice_id: str) -> Response:
 
 @blp.post("/text-to-speech/<voice_id>/with-timestamps")
 @requires("speech:write")
+@idempotent
 def convert_with_timestamps(voice_id: str) -> Response:
     """Speak a text; the answer is a document with the audio and the characters' times."""
     return _whole_with_times(_text(voice_id))
@@ -62,6 +65,7 @@ def stream_with_timestamps(voice_id: str) -> Response:
 
 @blp.post("/text-to-dialogue")
 @requires("speech:write")
+@idempotent
 def convert_dialogue() -> Response:
     """Speak a dialogue; the answer is the finished file."""
     return _whole(_dialogue())
@@ -76,6 +80,7 @@ def stream_dialogue() -> Response:
 
 @blp.post("/text-to-dialogue/with-timestamps")
 @requires("speech:write")
+@idempotent
 def convert_dialogue_with_timestamps() -> Response:
     """Speak a dialogue; the answer says also which voice is heard when."""
     return _whole_with_times(_dialogue())
@@ -95,6 +100,7 @@ def _whole(asked: _Asked) -> Response:
 
 
 def _streamed(asked: _Asked) -> Response:
+    refuse_key()
     return _with_cost(answer_speech(current_container(), asked.spoken), asked)
 
 
@@ -107,6 +113,7 @@ def _whole_with_times(asked: _Asked) -> Response:
 
 
 def _streamed_with_times(asked: _Asked) -> Response:
+    refuse_key()
     response = listen(current_container(), asked.spoken, is_timed=True, content_type=_LINES)
     return _with_cost(response, asked)
 

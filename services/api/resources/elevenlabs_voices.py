@@ -17,6 +17,7 @@ from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_form, read_json, read_query
 from services.api.compat.vendors import Vendor
 from services.api.downloads import send_object
+from services.api.idempotency import idempotent
 from services.api.resources.samples import uploaded
 from services.api.resources.voices import owner
 from services.api.schemas import compat_elevenlabs_voices as schemas
@@ -71,6 +72,7 @@ def search_voices() -> dict[str, Any]:
 
 @blp.post("/v1/voices/add")
 @requires("voices:write")
+@idempotent
 def add_voice() -> dict[str, Any]:
     """Make a voice from recordings; it is ready when this answers.
 

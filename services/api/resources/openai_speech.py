@@ -18,6 +18,7 @@ from services.api.compat.bodies import read_json
 from services.api.compat.formats import OPENAI_FORMATS
 from services.api.compat.speaking import Spoken, answer_file, answer_speech, listen, speak
 from services.api.compat.vendors import Vendor
+from services.api.idempotency import has_key, idempotent, refuse_key
 from services.api.resources.tts import requester
 from services.api.schemas.compat_openai import SpeechSchema
 from services.api.use_cases.speech_order import SpeechOrder
@@ -29,6 +30,7 @@ _EVENTS = "text/event-stream"
 
 @blp.post("/v1/audio/speech")
 @requires("speech:write")
+@idempotent
 def create_speech() -> Response:
     """Speak a text."""
     body = read_json(SpeechSchema)
@@ -40,6 +42,7 @@ def create_speech() -> Response:
 
 @blp.post("/openai/deployments/<deployment>/audio/speech")
 @requires("speech:write")
+@idempotent
 def create_speech_of_deployment(deployment: str) -> Response:
     """The same as OpenAI's clients for Azure ask: the deployment is the model."""
     return _answer({**read_json(SpeechSchema), "model": deployment})
@@ -56,7 +59,10 @@ def _answer(body: dict[str, Any]) -> Response:
     )
     spoken = Spoken(asked, order, OPENAI_FORMATS[body["response_format"]])
     if body["stream_format"] == "audio":
+        if has_key():  # a finished file can be given again
+            return answer_file(container, speak(container, spoken), spoken.format)
         return answer_speech(container, spoken)
+    refuse_key()
     events = _Events(characters=len(body["input"]))
     if spoken.format.is_streamed:
         return listen(container, spoken, dressing=events.iter, content_type=_EVENTS)

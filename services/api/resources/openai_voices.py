@@ -15,6 +15,7 @@ from services.api.auth.caller import current_caller, requires
 from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_form, read_json, read_query
 from services.api.compat.vendors import Vendor
+from services.api.idempotency import idempotent
 from services.api.resources.samples import uploaded
 from services.api.resources.voices import owner
 from services.api.schemas import compat_openai as schemas
@@ -42,6 +43,7 @@ def list_voices() -> dict[str, Any]:
 
 @blp.post("/voices")
 @requires("voices:write")
+@idempotent
 def create_voice() -> dict[str, Any]:
     """Make a voice from a recording, with a consent that was recorded before."""
     if request.is_json:  # the variant that describes a voice in words: its own check refuses it
@@ -70,6 +72,7 @@ def delete_voice(voice_id: str) -> dict[str, Any]:
 
 @blp.post("/voice_consents")
 @requires("voices:write")
+@idempotent
 def create_consent() -> dict[str, Any]:
     """Keep a recorded consent."""
     form = read_form(schemas.ConsentFormSchema)

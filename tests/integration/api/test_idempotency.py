@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -199,6 +200,33 @@ def test_a_request_that_died_frees_its_key_with_its_lease(api: Gateway, key: str
     assert REPLAYED not in answer.headers
 
 
+def test_work_that_outlasts_its_lease_is_done_once(
+    new_gateway: Callable[..., Gateway], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = new_gateway(idempotency_lease_s=0.3, idempotency_wait_s=0.0)
+    ann = api.register()
+    order_speech = speech.order_speech
+    is_begun, may_end = threading.Event(), threading.Event()
+
+    def order_slowly(*arguments: Any) -> Job:
+        is_begun.set()
+        assert may_end.wait(20)
+        return order_speech(*arguments)
+
+    monkeypatch.setattr(speech, "order_speech", order_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, api, ann, key)
+        assert is_begun.wait(20)
+        until = time.monotonic() + 1.0  # three leases
+        while time.monotonic() < until:
+            assert error_of(post(api, ann, key), 409)["error_code"] == "request_in_progress"
+            time.sleep(0.05)
+        may_end.set()
+        assert first.result(timeout=20).status_code == 202
+    assert post(api, ann, key).headers[REPLAYED] == "true"
+    assert count(api, Job, ann) == 1
+
+
 def test_a_key_is_free_after_its_time_and_swept(api: Gateway, key: str) -> None:
     ann = api.register()
     first = post(api, ann, key)
@@ -258,7 +286,8 @@ def test_an_answer_that_is_too_large_is_not_given_again_but_done_once(
     api = new_gateway(idempotency_max_answer_bytes=10)
     ann = api.register()
     assert post(api, ann, key).status_code == 202
-    assert error_of(post(api, ann, key), 409)["error_code"] == "answer_not_kept"
+    refused = error_of(post(api, ann, key), 409)
+    assert refused["error_code"] == "answer_not_kept"
     assert count(api, Job, ann) == 1
 
 

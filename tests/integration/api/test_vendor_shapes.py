@@ -243,3 +243,43 @@ def test_another_users_things_are_not_found(api: Gateway, ann: Account, bob: Acc
             "/v1/audio/speech", json={**order, "voice": name}, headers=bob.key_auth
         )
         assert answer.status_code == 404
+
+
+#: They stream, or change what stays one thing however often they are asked.
+KEYLESS = (
+    *("/stream", "/stream/with-timestamps", "/edit", "/history/download"),
+    "/voice_consents/nothing",
+)
+
+
+def test_every_route_that_creates_takes_an_idempotency_key(api: Gateway, admin: Account) -> None:
+    creating = [
+        path for method, path in routes(api) if method == "POST" and not path.endswith(KEYLESS)
+    ]
+    assert len(creating) >= 14
+    for path in creating:
+        headers = {**admin.auth, "Idempotency-Key": ""}
+        refused = api.client.post(path, headers=headers)
+        assert refused.status_code == 422, path
+        assert "invalid_idempotency_key" in refused.text, path
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"/v1/text-to-speech/{ADA}/stream", {"text": "Hello."}),
+        (f"/v1/text-to-speech/{ADA}/stream/with-timestamps", {"text": "Hello."}),
+        ("/v1/text-to-dialogue/stream", {"inputs": [{"text": "Hello.", "voice_id": str(ADA)}]}),
+        (
+            "/v1/audio/speech",
+            {"model": "tts-1", "voice": "alloy", "input": "Hello.", "stream_format": "sse"},
+        ),
+    ],
+)
+def test_a_stream_takes_no_idempotency_key(
+    api: Gateway, ann: Account, path: str, body: dict[str, Any]
+) -> None:
+    headers = {**ann.auth, "Idempotency-Key": "one"}
+    refused = api.client.post(path, json=body, headers=headers)
+    assert refused.status_code == 422
+    assert "idempotency_not_for_streams" in str(error_of(path, refused))
