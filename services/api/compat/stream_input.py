@@ -232,6 +232,7 @@ class _Context:
         self._is_new = True
         self._is_flushed = False
         self._is_ending = False
+        self._is_unmarked = False  # something was spoken behind the last mark
         self._mark = ""  # that is due behind the text that is
 
     @property
@@ -278,10 +279,12 @@ class _Context:
         while not self._voicing.is_full and (text := self._text.take(is_quiet=is_quiet)):
             if text.strip() and (job := self._speaker.speak(text)) is not None:
                 self._utterances += 1
+                self._is_unmarked = True
                 self._voicing.speak(SpokenJob(self._utterances, job), text)
         if self._mark and not self._text.has_due:
-            self._voicing.add(self._mark)
-            self._mark = ""
+            if self._mark == END or self._is_unmarked:
+                self._voicing.add(self._mark)
+            self._mark, self._is_unmarked = "", False
 
     def stop(self) -> None:
         """Drop all that was not heard."""

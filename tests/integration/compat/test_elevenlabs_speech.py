@@ -19,9 +19,15 @@ from elevenlabs import (
 from elevenlabs.core.api_error import ApiError
 
 from mynah.contracts.states import ENDED_JOB_STATES, JobState
+from services.api.live import slots
 from tests.integration.api.gateway import ADA, Account
 from tests.integration.compat.conftest import Stack
-from tests.integration.compat.test_openai import duration_of
+from tests.integration.compat.test_openai import (
+    duration_of,
+    hold_slots,
+    jobs_of,
+    served_here,
+)
 from tests.parts import wait_for
 
 RACHEL = "21m00Tcm4TlvDq8ikWAM"
@@ -265,21 +271,22 @@ def test_what_is_not_valid_is_named(
     assert body["detail"][0]["loc"] == place
 
 
-def test_a_used_up_number_of_streams_is_429_with_the_time_to_wait(
-    stack: Stack, account: Account
+def test_a_refused_stream_says_when_to_come_back_and_makes_no_job(
+    stack: Stack, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = stack.container.settings.max_streams_per_user
-    held = [stack.container.slots.take(account.id) for _ in range(limit)]
-    answer = stack.gateway.client.post(
-        f"/v1/text-to-speech/{ADA}/stream",
-        json={"text": TEXT},
-        headers={"xi-api-key": account.key},
-    )
-    for give_back in held:
-        give_back()
-    assert answer.status_code == 429
-    assert answer.headers["Retry-After"] == "5"
-    assert answer.get_json()["detail"]["status"] == "too_many_concurrent_requests"
+    monkeypatch.setattr(slots, "RETRY_S", 1)
+    held = hold_slots(stack, account)
+    hooks = {"response": [held.free_one_at_a_refusal]}
+    with served_here(stack) as url, httpx.Client(timeout=60, event_hooks=hooks) as connection:
+        client = ElevenLabs(base_url=url, api_key=account.key, httpx_client=connection)
+        with pytest.raises(ApiError) as caught:  # the SDK repeats no streams by itself
+            b"".join(client.text_to_speech.stream(RACHEL, text=TEXT))
+        assert error_of(caught) == (429, "too_many_concurrent_requests")
+        assert (caught.value.headers or {})["retry-after"] == "1"
+        assert jobs_of(stack, account) == 0
+        audio = b"".join(client.text_to_speech.stream(RACHEL, text=TEXT))
+    assert duration_of(audio) > 2.5
+    assert jobs_of(stack, account) == 1
 
 
 def test_an_unread_field_is_left_and_null_is_not_said(stack: Stack, account: Account) -> None:
