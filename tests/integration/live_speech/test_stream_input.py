@@ -145,6 +145,14 @@ def test_what_waits_is_spoken_by_schedule_flush_mode_or_silence(stage: Stage, an
     with writing(stage, ann, f"{PCM}&auto_mode=true") as writer:
         writer.say(FIRST)
         writer.until(lambda _: writer.said() == FIRST)
+    with writing(stage, ann, f"{PCM}&enable_ssml_parsing=true") as writer:
+        writer.say('The fox ran over the hill, and then <break time="0.2s"')
+        writer.say("/> it drank from the river there. It slept.")
+        with pytest.raises(TimeoutError):
+            writer.take(timeout_s=0.5)
+        writer.say("")
+        writer.until(lambda message: message["isFinal"])
+        assert writer.said().endswith("It slept.")
     with writing(stage, ann) as writer:  # who waits for speech gets the words there are
         writer.say(" ", generation_config={"chunk_length_schedule": [50]})
         writer.say("a text without any mark that goes on and on and on and o")
