@@ -5,32 +5,32 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-# From so many listeners of a process on, who has so much sound to spare waits so long for more.
-CROWD, SPARE_S, REST_S = 32, 1.0, 0.5
+# From so many listeners of a process on, who has at least so much sound to spare waits for more
+# while half of it is played, but not for longer than so.
+CROWD, SPARE_S, LONGEST_REST_S = 32, 0.4, 1.0
 
 
 @dataclass(slots=True)
 class Lead:
     """The sound that was given to one listener, against the time since its beginning.
 
-    What is joined and encoded in longer parts costs less, and nobody misses for half a second what
-    they would only keep for later.
+    What is joined and encoded in longer parts costs less, and nobody misses for a second what they
+    would only keep for later.
     """
 
     begun_at: float = 0.0
-    given_at: float = 0.0
     given_s: float = 0.0
+    rests_until: float = 0.0
 
     def give(self, duration_s: float) -> None:
         """So much more was given."""
-        self.given_at = time.monotonic()
-        self.begun_at = self.begun_at or self.given_at
-        self.given_s += duration_s
-
-    def is_enough(self, listeners: int) -> bool:
-        """Whether one of so many listeners of this process can wait a moment longer."""
-        if listeners < CROWD:
-            return False
         now = time.monotonic()
+        self.begun_at = self.begun_at or now
+        self.given_s += duration_s
         lead_s = self.given_s - (now - self.begun_at)
-        return lead_s > SPARE_S and now - self.given_at < REST_S
+        rest_s = min(lead_s / 2, LONGEST_REST_S) if lead_s > SPARE_S else 0.0
+        self.rests_until = now + rest_s
+
+    def rest_s(self, listeners: int) -> float:
+        """How long one of so many listeners of this process can wait for more from now on."""
+        return max(0.0, self.rests_until - time.monotonic()) if listeners >= CROWD else 0.0

@@ -109,8 +109,8 @@ class LiveSource:
         while not stream.is_over:
             if self.is_gone():
                 raise StreamCut("listener left")
-            if self._lead.is_enough(self.parts.slots.taken):
-                time.sleep(LOOK_S)
+            if rest_s := self._lead.rest_s(self.parts.slots.taken):
+                time.sleep(min(rest_s, LOOK_S))
                 continue
             blocks = self._read(stream)
             for fresh in stream.take_all(blocks):
