@@ -53,23 +53,24 @@ def is_running(stage: Stage, job_id: object) -> bool:
 def changed_profile(stage: Stage, voice_id: str) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A function that gives the voice's stored profile other arrays, until the block ends."""
     container = stage.gateway.container
-
-    def touch() -> str:
-        with container.new_uow() as uow:
-            voice = uow.session.get_one(Voice, UUID(voice_id))
-            voice.profile_version += 1  # caches hold the old one otherwise
-            uow.commit()
-            return str(voice.objects["engine_profile"])
-
-    good = container.store.get(touch())
+    with container.new_uow() as uow:
+        key = str(uow.session.get_one(Voice, UUID(voice_id)).objects["engine_profile"])
+    good = container.store.get(key)
     profile = load_profile(good, "chatterbox")
 
-    def change(arrays: dict[str, Any]) -> None:
-        data = dump_profile(replace(profile, arrays={**profile.arrays, **arrays}))
-        container.store.put(touch(), data, "application/octet-stream")
+    def put(data: bytes) -> None:
+        container.store.put(key, data, "application/octet-stream")
+        # Only then: a cache that reads in between must not keep the old one as the new.
+        with container.new_uow() as uow:
+            uow.session.get_one(Voice, UUID(voice_id)).profile_version += 1
+            uow.commit()
 
-    yield change
-    container.store.put(touch(), good, "application/octet-stream")
+    try:
+        yield lambda arrays: put(
+            dump_profile(replace(profile, arrays={**profile.arrays, **arrays}))
+        )
+    finally:
+        put(good)
 
 
 def test_a_warm_engine_is_announced_as_loaded_and_healthy(stage: Stage) -> None:
