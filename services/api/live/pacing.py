@@ -22,8 +22,8 @@ from services.api.live.forms import StreamEncoder, split_block
 
 #: Sound that may wait in a connection.
 QUEUED_S = 1.0
-#: How much is encoded at a time.
-STEP_S = 0.05
+#: How much is encoded at a time: each look at the connection costs its share.
+STEP_S = 0.2
 _LOOK_S = 0.02
 
 

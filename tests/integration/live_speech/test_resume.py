@@ -44,10 +44,10 @@ class Phone:
         return Client(self._open.enter_context(connect(url, **options)))
 
     def break_off(self) -> None:
-        """The connection is reset, without a word."""
+        """The connection is reset, without a word, unless it has ended already."""
         raw = self.client.connection.socket
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         with suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             raw.shutdown(socket.SHUT_RDWR)
         raw.close()
 
