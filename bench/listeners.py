@@ -122,8 +122,8 @@ def _print(trial: Trial, heard: Heard, mib_each: float, spent: dict[str, float])
     label = f"{trial.count} listeners for {trial.hold_s:g} s: failed, underruns"
     print_row(label, f"{heard.failed}, {heard.underruns}", "0, 0")
     print_row("  the nearest to one", f"{heard.worst_margin_ms:.0f} ms")
-    if heard.first_underrun_s is not None:
-        print_row("  the first, since all hear", f"{heard.first_underrun_s:.1f} s")
+    before = f"{heard.underruns_before}, {heard.worst_margin_before_ms:.0f} ms"
+    print_row(f"  underruns while {PER_S:g} more came each second, nearest", before)
     first = f"{heard.p50_first_ms:.0f} / {heard.p95_first_ms:.0f} ms"
     print_row("  their first sound: p50 / p95", first)
     print_row("  seconds of speech each second", f"{heard.audio_per_s:.0f}")

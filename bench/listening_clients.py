@@ -43,7 +43,8 @@ class Heard:
     failed: int
     underruns: int
     worst_margin_ms: float
-    first_underrun_s: float | None  # since all hear something; before that it is negative
+    underruns_before: int  # while others came
+    worst_margin_before_ms: float
     p50_first_ms: float
     p95_first_ms: float
     audio_per_s: float
@@ -60,7 +61,7 @@ class Listener:
     audio_bytes: int = 0
     counted_from: int = 0
     margin_s: float = float("inf")
-    dry_at: float | None = None
+    margin_before_s: float = float("inf")
     is_over: bool = False
     inbox: bytearray = field(default_factory=bytearray)
 
@@ -69,8 +70,12 @@ class Listener:
         if self.first_at is not None:
             played_s = now - self.first_at - BUFFER_S
             self.margin_s = min(self.margin_s, self.audio_bytes / BYTES_PER_S - played_s)
-            if self.margin_s < 0 and self.dry_at is None:
-                self.dry_at = now
+
+    def begin(self) -> None:
+        """All have come: what follows is counted by itself."""
+        self.look(time.perf_counter())
+        self.counted_from = self.audio_bytes
+        self.margin_before_s, self.margin_s = self.margin_s, float("inf")
 
     def hear(self, size: int) -> None:
         """So many bytes of MP3 came."""
@@ -228,7 +233,7 @@ def hear(crowd: Crowd, count: int, per_s: float, hold_s: float) -> Heard:
         )
     )
     for one in crowd.listeners:
-        one.counted_from = one.audio_bytes
+        one.begin()
     print("all hear", flush=True)
     began = time.perf_counter()
     crowd.listen(lambda: time.perf_counter() > began + hold_s)
@@ -237,20 +242,22 @@ def hear(crowd: Crowd, count: int, per_s: float, hold_s: float) -> Heard:
     for one in crowd.listeners:
         one.look(now)
     crowd.close()
-    return _sum_up(crowd.listeners, began, hold_s)
+    return _sum_up(crowd.listeners, hold_s)
 
 
-def _sum_up(listeners: list[Listener], began: float, hold_s: float) -> Heard:
+def _sum_up(listeners: list[Listener], hold_s: float) -> Heard:
     heard = [one for one in listeners if one.first_at is not None]
     first = [1000 * (one.first_at - one.asked_at) for one in heard if one.first_at] or [0.0]
-    dry = [one.dry_at - began for one in heard if one.dry_at is not None]
     came = sum(one.audio_bytes - one.counted_from for one in heard)
     return Heard(
         listeners=len(listeners),
         failed=len(listeners) - len(heard) + sum(one.is_over for one in heard),
-        underruns=len(dry),
-        first_underrun_s=round(min(dry), 1) if dry else None,
+        underruns=sum(one.margin_s < 0 for one in heard),
         worst_margin_ms=round(1000 * min((one.margin_s for one in heard), default=0.0)),
+        underruns_before=sum(one.margin_before_s < 0 for one in heard),
+        worst_margin_before_ms=round(
+            1000 * min((one.margin_before_s for one in heard), default=0.0)
+        ),
         p50_first_ms=round(float(np.percentile(first, 50)), 1),
         p95_first_ms=round(float(np.percentile(first, 95)), 1),
         audio_per_s=round(came / BYTES_PER_S / hold_s, 1),

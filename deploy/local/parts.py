@@ -72,15 +72,15 @@ def build_parts(environment: StackEnvironment) -> StackParts:
         migration=_python(environment, "services.api.manage", "migrate"),
         services=[
             _gateway(environment),
-            # Live pools help with batch work when no live work waits: queues in order.
+            # It waits for who listens. Helping with stories it would first have to leave one.
             _worker(
-                *(environment, "tts-live", _TTS_APP, "tts.espeak.live,tts.espeak.batch"),
+                *(environment, "tts-live", _TTS_APP, "tts.espeak.live"),
                 processes=1,
                 niceness=LIVE_NICENESS,
             ),
             _worker(
                 *(environment, "tts-batch", _TTS_APP, "tts.espeak.batch"),
-                processes=max(1, _CORES - 1),
+                processes=_CORES,
                 niceness=BATCH_NICENESS,
             ),
             *_engine_workers(environment),
