@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Table, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -16,21 +16,24 @@ from mynah.db.models import Job, Piece, Step
 from mynah.db.models.base import Base
 
 
-def _columns(model: type[Base]) -> list[Column[Any]]:
-    table = model.__table__
-    if not isinstance(table, Table):
-        raise TypeError(f"{model.__name__} is no table")
-    return list(table.columns)
-
-
-def _written(model: type[Base]) -> list[Column[Any]]:
-    """The columns that a new row brings along; the database fills in the others."""
+def _defaults(model: type[Base]) -> dict[str, Any]:
+    """The columns that a new row brings along, with their defaults; the rest is the database's."""
     its_own = ("created_at", "sent_at")
-    return [each for each in _columns(model) if each.computed is None and each.name not in its_own]
+    return {
+        column.name: getattr(column.default, "arg", None)
+        for column in model.__mapper__.columns
+        if column.computed is None and column.name not in its_own
+    }
+
+
+_WRITTEN: dict[type[Base], dict[str, Any]] = {
+    model: _defaults(model) for model in (Job, Step, Piece)
+}
+_COMPUTED = [each.name for each in Job.__mapper__.columns if each.computed is not None]
 
 
 def _names(model: type[Base]) -> str:
-    return ", ".join(column.name for column in _written(model))
+    return ", ".join(_WRITTEN[model])
 
 
 # Rows come as documents, so that the statement stays the same for any number of them: it is
@@ -65,33 +68,32 @@ class SubmissionRepository:
 
         Steps count as sent now; what is waiting is marked again when it is released.
         """
-        documents = {"jobs": _show(jobs), "steps": _show(steps), "pieces": _show(pieces)}
+        rows = {"jobs": _values(jobs), "steps": _values(steps), "pieces": _values(pieces)}
+        documents = {name: json.dumps(given, default=_show) for name, given in rows.items()}
         created = {row.id: row.created_at for row in self._session.execute(_SUBMIT, documents)}
-        for job in jobs:
-            for column in _columns(Job):
-                set_committed_value(job, column.name, _value(job, column))
-            set_committed_value(job, "created_at", created[job.id])
+        for job, values in zip(jobs, rows["jobs"], strict=True):
+            unset = dict.fromkeys(_COMPUTED)
+            for name, value in {**values, **unset, "created_at": created[job.id]}.items():
+                set_committed_value(job, name, value)
             make_transient_to_detached(job)
             self._session.add(job)
 
 
-def _show(rows: Iterable[Base]) -> str:
-    """Rows of one table as a JSON list."""
-    shown = [{each.name: _value(row, each) for each in _written(type(row))} for row in rows]
-    return json.dumps(shown, default=_show_value)
+def _values(rows: Iterable[Base]) -> list[dict[str, Any]]:
+    """What the columns of new rows will hold: what was set, else their defaults."""
+    return [
+        {
+            name: default if (value := getattr(row, name)) is None else value
+            for name, default in _WRITTEN[type(row)].items()
+        }
+        for row in rows
+    ]
 
 
-def _show_value(value: object) -> str:
+def _show(value: object) -> str:
+    """An id or a time in JSON."""
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} in a row")
-
-
-def _value(row: Base, column: Column[Any]) -> Any:
-    """What a column will hold: what was set, else its default."""
-    value = getattr(row, column.name)
-    if value is None and column.default is not None:
-        return column.default.arg  # type: ignore[attr-defined]
-    return value
