@@ -112,10 +112,12 @@ class Hearing:
             self._items.put(item)
 
     def _next_item(self) -> _Item:
-        try:
-            return self._items.get(timeout=NO_SOUND_S if self._endpointer.is_speaking else None)
-        except queue.Empty:
-            return partial(self._finish, "no_sound")
+        while True:
+            try:
+                return self._items.get(timeout=NO_SOUND_S if self._endpointer.is_speaking else None)
+            except queue.Empty:
+                if self._talk.socket.is_attached:  # else the rest comes when the client is back
+                    return partial(self._finish, "no_sound")
 
     def _run(self) -> None:
         try:

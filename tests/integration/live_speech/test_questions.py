@@ -26,6 +26,7 @@ from tests.integration.live_speech.conftest import ROOT, Stage, assert_same_soun
 from tests.integration.live_speech.device import Client, address, expected, start
 from tests.integration.live_speech.known_words import NOTES, TOO_SLOW, WORDS
 from tests.integration.live_speech.responder import CUT, Responder, open_responder
+from tests.integration.live_speech.test_resume import Phone
 from tests.integration.live_speech.test_socket import FIRST, LONG, SECOND, is_cancelled
 from tests.parts import wait_for
 from tests.unit.audio_proc.spoken import MAN, SENTENCES, sentence
@@ -462,3 +463,30 @@ def test_sound_in_which_nobody_speaks_is_silence(stage: Stage, client: Client) -
             client.connection.send(bytes(FRAME_BYTES))
             time.sleep(0.02)
     assert client.until_closed().rcvd.reason == "idle_timeout"
+
+
+@pytest.mark.usefixtures("recognizer", "secret")
+def test_a_question_goes_on_over_a_new_connection(
+    stage: Stage, ann: Account, responder: Responder, recognizer: Recognizer
+) -> None:
+    phone = Phone(address(stage), ann)
+    start(stage, phone.client)
+    listen(phone.client)
+    sound = question() + SILENCE
+    frames = [sound[at : at + FRAME_BYTES] for at in range(0, len(sound), FRAME_BYTES)]
+    for frame in frames[:40]:
+        phone.client.connection.send(frame)
+    phone.client.until("speech_started")
+    time.sleep(1)
+    phone.break_off()
+    time.sleep(1.2)  # longer in all than a device with a connection may keep silent
+    resumed = phone.come_back()
+    responder.answer(FIRST)
+    for frame in frames[resumed["received_messages"] - 1 :]:  # the first message was listen
+        phone.client.connection.send(frame)
+    assert phone.client.until("speech_ended")["reason"] == "pause"
+    phone.client.until("done")
+    (length_s,) = recognizer.heard_s()
+    assert 0 < length_s - len(question()) / 2 / RATE < 1.3, "more or less than the question"
+    phone.close()
+    wait_for(lambda: stage.listeners() == 0, 5, "the slot was not freed")
