@@ -174,6 +174,7 @@ class LiveReader:
 
     def close(self) -> None:
         """Close the connections."""
+        self._poller.close()
         self._redis.close()
 
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import redis
+import structlog
+
+log = structlog.get_logger(__name__)
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 
@@ -41,6 +44,15 @@ class StreamPoller:
         self._lock = threading.Lock()
         self._waiting: set[_Waiting] = set()
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Ask no more. Only then may the client be closed, which the thread uses."""
+        self._closed.set()
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def read(self, stream: str, after: str, timeout_s: float) -> list[Entry]:
         """The entries behind ``after``, once there is one; none when nothing comes in time.
@@ -62,7 +74,7 @@ class StreamPoller:
 
     def _run(self) -> None:
         idle_ticks = 0
-        while True:
+        while not self._closed.is_set():
             started = time.monotonic()
             with self._lock:
                 waiting = list(self._waiting)
@@ -72,7 +84,7 @@ class StreamPoller:
                     return
             if waiting:
                 self._serve(waiting)
-            time.sleep(max(0.0, started + TICK_S - time.monotonic()))
+            self._closed.wait(max(0.0, started + TICK_S - time.monotonic()))
 
     def _serve(self, waiting: list[_Waiting]) -> None:
         """Read what has come and wake those for whom something has, or all at a fault."""
@@ -83,13 +95,20 @@ class StreamPoller:
                 {stream: one.after for stream, one in asked.items()}, count=MOST_ENTRIES
             )
         except redis.RedisError as error:
-            for one in waiting:
-                one.error = error
-                self._wake(one)
+            self._fail(waiting, error)
+            return
+        except Exception as error:  # a crowd waits for this thread: it must outlive any fault
+            log.exception("streams_not_read")
+            self._fail(waiting, redis.RedisError(str(error)))
             return
         for name, entries in entries_by_stream(found):
             one = asked[name.decode()]
             one.entries = entries
+            self._wake(one)
+
+    def _fail(self, waiting: Iterable[_Waiting], error: redis.RedisError) -> None:
+        for one in waiting:
+            one.error = error
             self._wake(one)
 
     def _wake(self, one: _Waiting) -> None:
