@@ -23,8 +23,8 @@ from mynah.storage.factory import open_store
 from mynah.webhooks.addresses import resolve_host
 from mynah.webhooks.asking import ResponderClient
 from services.api.compat.names import VendorNames, load_names
-from services.api.live.relaying import Sessions
 from services.api.live.slots import StreamSlots
+from services.api.live.sockets.relaying import Sessions
 from services.api.live.watching import JobWatcher
 
 EXTENSION = "mynah"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mynah.errors import Conflict
 from mynah.text.boundaries import Boundary
-from services.api.live.increments import last_end
+from services.api.live.sockets.increments import last_end
 
 DEFAULT_SCHEDULE = (120, 160, 250, 290)
 #: From so many characters on a client may ask for speech at once; the least that a schedule has.

@@ -18,12 +18,12 @@ from services.api.bootstrap import Container
 from services.api.compat.formats import VendorFormat
 from services.api.compat.timing import PieceTimes, spoken_words
 from services.api.live.connection import StreamCut
-from services.api.live.device_profiles import DeviceProfile
 from services.api.live.forms import StreamForm
 from services.api.live.live_job import SpokenPart
-from services.api.live.session import Session
-from services.api.live.socket_messages import END
-from services.api.live.speaking import SpokenJob, Voicing
+from services.api.live.sockets.device_profiles import DeviceProfile
+from services.api.live.sockets.messages import END
+from services.api.live.sockets.session import Session
+from services.api.live.sockets.speaking import SpokenJob, Voicing
 
 _ANY_BITRATE_KBPS = 64  # of a format that has none to choose
 

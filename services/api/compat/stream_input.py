@@ -32,17 +32,17 @@ from services.api.compat.input_text import DEFAULT_SCHEDULE, InputText
 from services.api.compat.input_voicing import InputVoicing, Manner
 from services.api.compat.orders import text_order
 from services.api.compat.vendors import without_scheme
-from services.api.live.conversation import (
+from services.api.live.sockets.conversation import (
     AUTHENTICATE_WITHIN_S,
     LOOK_S,
     REASON_READ_WITHIN_S,
     SCOPE,
 )
-from services.api.live.session import Session
-from services.api.live.socket_messages import END, FLUSH, read_object
-from services.api.live.speaking import SpokenJob
-from services.api.live.utterances import asker_of, order_utterance
-from services.api.live.websocket import NORMAL, POLICY, SocketClosed
+from services.api.live.sockets.messages import END, FLUSH, read_object
+from services.api.live.sockets.session import Session
+from services.api.live.sockets.speaking import SpokenJob
+from services.api.live.sockets.utterances import asker_of, order_utterance
+from services.api.live.sockets.websocket import NORMAL, POLICY, SocketClosed
 from services.api.schemas.compat_elevenlabs import InputMessageSchema
 from services.api.use_cases.live_speech import LiveJob
 from services.api.use_cases.speech import Requester

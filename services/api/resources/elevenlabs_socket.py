@@ -8,9 +8,9 @@ from services.api.auth.caller import Caller, caller_of, current_caller
 from services.api.bootstrap import Container, current_container
 from services.api.compat.bodies import read_query
 from services.api.compat.vendors import without_scheme
-from services.api.live.session import Session
-from services.api.live.sockets import SocketSlot, answer_socket
-from services.api.live.websocket import WebSocket
+from services.api.live.sockets.session import Session
+from services.api.live.sockets.upgrade import SocketSlot, answer_socket
+from services.api.live.sockets.websocket import WebSocket
 from services.api.schemas.compat_elevenlabs import InputQuerySchema
 
 blp = Blueprint("elevenlabs socket", __name__, url_prefix="/v1/text-to-speech")

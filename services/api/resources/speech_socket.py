@@ -6,9 +6,9 @@ from flask import Blueprint, Response, request
 
 from services.api.auth.caller import Caller, caller_of, current_caller
 from services.api.bootstrap import Container, current_container
-from services.api.live.session import Session
-from services.api.live.sockets import SocketSlot, answer_socket
-from services.api.live.websocket import WebSocket
+from services.api.live.sockets.session import Session
+from services.api.live.sockets.upgrade import SocketSlot, answer_socket
+from services.api.live.sockets.websocket import WebSocket
 
 blp = Blueprint("speech socket", __name__)
 
@@ -23,7 +23,7 @@ def speak() -> Response:
 
         def talk(socket: WebSocket, request_id: str) -> str:
             # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
-            from services.api.live.conversation import Conversation  # noqa: PLC0415
+            from services.api.live.sockets.conversation import Conversation  # noqa: PLC0415
 
             settings = container.settings
             session = Session(

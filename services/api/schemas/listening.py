@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 
-from services.api.live.heard_sound import SOUND_RATES, SoundForm
+from services.api.live.sockets.heard_sound import SOUND_RATES, SoundForm
 from services.api.schemas.common import RequestSchema, text_field
 from services.api.use_cases.questions import ListenOrder
 

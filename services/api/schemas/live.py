@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import Schema, fields, post_load, validate, validates_schema
 
 from mynah.contracts.speech import CONTENT_TYPES, OutputFormat
-from services.api.live.device_profiles import DEVICE_PROFILES
+from services.api.live.sockets.device_profiles import DEVICE_PROFILES
 from services.api.schemas.common import RequestSchema
 from services.api.schemas.speech import BITRATES_KBPS, GenerateSchema
 from services.api.use_cases.speech_order import SpeechOrder

@@ -11,7 +11,7 @@ from mynah.contracts.workers import WorkerReport
 from mynah.db.models import Webhook
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.errors import Conflict, InvalidRequest, NotFound, Unavailable
-from services.api.live.heard_sound import SoundForm
+from services.api.live.sockets.heard_sound import SoundForm
 from services.api.use_cases.speech_order import SpeechOrder
 from services.api.use_cases.speech_planning import DETECT, find_voice
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mynah.errors import Gone, InvalidRequest, TooManyRequests
-from services.api.live.session import Received, Session
-from services.api.live.websocket import SocketClosed
+from services.api.live.sockets.session import Received, Session
+from services.api.live.sockets.websocket import SocketClosed
 
 
 class Wire:

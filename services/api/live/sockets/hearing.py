@@ -22,11 +22,11 @@ from mynah.audio.resample import StreamResampler
 from mynah.audio.waveform import Waveform
 from mynah.contracts.questions import QUESTION_RATE
 from mynah.errors import InvalidRequest, TooManyRequests
-from services.api.live.answering import Answering
-from services.api.live.heard_sound import PCM16, SoundForm
-from services.api.live.socket_messages import show
-from services.api.live.talk import Talk
-from services.api.live.websocket import SocketClosed
+from services.api.live.sockets.answering import Answering
+from services.api.live.sockets.heard_sound import PCM16, SoundForm
+from services.api.live.sockets.messages import show
+from services.api.live.sockets.talk import Talk
+from services.api.live.sockets.websocket import SocketClosed
 from services.api.use_cases.questions import ListenOrder
 
 log = structlog.get_logger(__name__)

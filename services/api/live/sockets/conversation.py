@@ -20,16 +20,16 @@ from marshmallow import ValidationError
 from mynah.errors import Conflict, InvalidRequest, MynahError, NotAuthenticated, PermissionDenied
 from services.api.auth.caller import Caller, caller_of
 from services.api.bootstrap import Container
-from services.api.live.device_profiles import DEVICE_PROFILES
-from services.api.live.ears import Ears
-from services.api.live.increments import Increments
-from services.api.live.relaying import Relay
-from services.api.live.session import Received, Session
-from services.api.live.socket_messages import END, FLUSH, read_message, show
-from services.api.live.speaking import SpokenJob, Voicing
-from services.api.live.talk import Talk
-from services.api.live.utterances import asker_of, order_utterance
-from services.api.live.websocket import NORMAL, POLICY, SocketClosed
+from services.api.live.sockets.device_profiles import DEVICE_PROFILES
+from services.api.live.sockets.ears import Ears
+from services.api.live.sockets.increments import Increments
+from services.api.live.sockets.messages import END, FLUSH, read_message, show
+from services.api.live.sockets.relaying import Relay
+from services.api.live.sockets.session import Received, Session
+from services.api.live.sockets.speaking import SpokenJob, Voicing
+from services.api.live.sockets.talk import Talk
+from services.api.live.sockets.utterances import asker_of, order_utterance
+from services.api.live.sockets.websocket import NORMAL, POLICY, SocketClosed
 from services.api.schemas.live import ConversationSchema, ResumeSchema
 from services.api.use_cases.speech import Requester
 from services.api.use_cases.speech_order import SpeechOrder

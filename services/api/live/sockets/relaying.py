@@ -20,8 +20,8 @@ import structlog
 from mynah.errors import BrokerUnavailable, Gone, InvalidRequest, MynahError
 from mynah.messaging.socket_lines import Call, Kind, SocketLines
 from mynah.observability.metrics import SOCKETS_RESUMED
-from services.api.live.session import GOODBYE_S, Received, Session
-from services.api.live.websocket import INTERNAL, SocketClosed
+from services.api.live.sockets.session import GOODBYE_S, Received, Session
+from services.api.live.sockets.websocket import INTERNAL, SocketClosed
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.api.bootstrap import Container
-from services.api.live.session import Session
-from services.api.live.speaking import Voicing
+from services.api.live.sockets.session import Session
+from services.api.live.sockets.speaking import Voicing
 from services.api.use_cases.speech import Requester
 from services.api.use_cases.speech_order import SpeechOrder
 

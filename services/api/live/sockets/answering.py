@@ -24,10 +24,10 @@ from mynah.webhooks.addresses import parse_target
 from mynah.webhooks.connection import SendFailed
 from mynah.webhooks.outbox import message_body
 from mynah.webhooks.signatures import signed_headers, unseal_secret
-from services.api.live.increments import Increments
-from services.api.live.socket_messages import show
-from services.api.live.talk import Talk
-from services.api.live.websocket import SocketClosed
+from services.api.live.sockets.increments import Increments
+from services.api.live.sockets.messages import show
+from services.api.live.sockets.talk import Talk
+from services.api.live.sockets.websocket import SocketClosed
 from services.api.use_cases.questions import ensure_recognizer, find_responder
 
 log = structlog.get_logger(__name__)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mynah.errors import Gone, InvalidRequest, MynahError
-from services.api.live.socket_messages import show
-from services.api.live.websocket import SocketClosed
+from services.api.live.sockets.messages import show
+from services.api.live.sockets.websocket import SocketClosed
 
 GOODBYE_S = 3.0
 

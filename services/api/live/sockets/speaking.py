@@ -15,14 +15,14 @@ from mynah.audio.tags import SpeechTags
 from mynah.errors import MynahError
 from services.api.bootstrap import Container
 from services.api.live.connection import StreamCut
-from services.api.live.device_profiles import DeviceProfile
 from services.api.live.forms import StreamEncoder, StreamForm, split_block
 from services.api.live.listening import leave, live_parts
 from services.api.live.live_job import LiveSource, SpokenPart
 from services.api.live.pacing import Line, Pace
-from services.api.live.session import Session
-from services.api.live.socket_messages import END, show
-from services.api.live.websocket import INTERNAL, SocketClosed
+from services.api.live.sockets.device_profiles import DeviceProfile
+from services.api.live.sockets.messages import END, show
+from services.api.live.sockets.session import Session
+from services.api.live.sockets.websocket import INTERNAL, SocketClosed
 from services.api.use_cases.live_speech import Heard, LiveJob
 
 log = structlog.get_logger(__name__)

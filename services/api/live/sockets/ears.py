@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import ValidationError
 
 from mynah.errors import Conflict, InvalidRequest, MynahError, Unavailable
-from services.api.live.socket_messages import show
-from services.api.live.talk import Talk
+from services.api.live.sockets.messages import show
+from services.api.live.sockets.talk import Talk
 from services.api.schemas.listening import ListenSchema
 from services.api.use_cases.questions import (
     ListenOrder,
@@ -19,7 +19,7 @@ from services.api.use_cases.questions import (
 )
 
 if TYPE_CHECKING:
-    from services.api.live.hearing import Hearing
+    from services.api.live.sockets.hearing import Hearing
 
 
 class Ears:
@@ -101,7 +101,7 @@ def _open_hearing(talk: Talk, order: ListenOrder) -> Hearing:
         responder_id = responder.id
     try:
         # onnxruntime and the model of speech activity: with the first who wants to be heard
-        from services.api.live.hearing import Hearing  # noqa: PLC0415
+        from services.api.live.sockets.hearing import Hearing  # noqa: PLC0415
 
         return Hearing(talk, order, responder_id, language)
     except ModuleNotFoundError as error:

@@ -14,7 +14,7 @@ from flask import Response, request
 from mynah.errors import Unavailable
 from services.api.auth.caller import Caller
 from services.api.bootstrap import Container
-from services.api.live.websocket import WebSocket
+from services.api.live.sockets.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
 
