@@ -168,6 +168,16 @@ def test_what_is_out_of_order_is_told_and_ends_the_connection(
     assert client.named("error")[0]["error_code"] == code
 
 
+def test_a_text_of_many_sentences_may_come_at_once(stage: Stage, client: Client) -> None:
+    limit = stage.gateway.container.settings.max_sync_characters
+    start(stage, client)
+    client.say("text", text=f"{FIRST} " * (limit // len(FIRST) + 1))
+    first, second = (client.until("accepted")["text"] for _ in range(2))
+    assert len(first) + len(second) > limit >= len(first)
+    client.say("interrupt")
+    client.until("interrupted")
+
+
 @pytest.mark.parametrize(
     ("increment", "code"),
     [("word " * 1000, "text_too_long"), ("A short sentence. " * 5, "too_much_waiting")],

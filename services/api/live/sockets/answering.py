@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -240,29 +241,24 @@ class _AnswerSpeech:
         self._talk = talk
         self._question = question
         self._increments = Increments(language, talk.container.settings.max_sync_characters)
-        self._kept = ""
+        self._kept: deque[str] = deque()
 
     def add(self, text: str) -> None:
         """Take an increment. Raises Dropped, MynahError."""
         self._question.ensure_wanted()
-        self._kept += text
-        if not self._talk.voicing.is_full:
-            self._say(self._take_kept())
+        self._kept += self._increments.add(text)
+        while self._kept and not self._talk.voicing.is_full:
+            self._say_next()
 
     def finish(self) -> None:
         """Say the rest, when there is room for it. Raises Dropped, MynahError."""
-        self._wait_for_room()
-        self._say(self._take_kept())
-        self._wait_for_room()
-        self._say(self._increments.take_all())
+        self._kept.append(self._increments.take_all())
+        while self._kept:
+            self._wait_for_room()
+            self._say_next()
 
-    def _take_kept(self) -> str:
-        kept, self._kept = self._kept, ""
-        return self._increments.add(kept)
-
-    def _say(self, text: str) -> None:
-        if text:
-            self._talk.speak(text, self._question.is_dropped)
+    def _say_next(self) -> None:
+        self._talk.speak(self._kept.popleft(), self._question.is_dropped)
 
     def _wait_for_room(self) -> None:
         self._question.ensure_wanted()

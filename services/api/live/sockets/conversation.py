@@ -183,7 +183,7 @@ class Conversation:
         if not isinstance(text, str) or "\x00" in text:
             raise InvalidRequest("text must be a string.", code="invalid_text")
         with self._turn:
-            if self._increments is not None and (complete := self._increments.add(text)):
+            for complete in self._increments.add(text) if self._increments else ():
                 self._say(complete)
 
     def _flush(self) -> None:

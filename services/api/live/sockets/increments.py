@@ -7,25 +7,27 @@ from mynah.text.boundaries import Boundary, find_boundaries
 
 
 class Increments:
-    """What has come and was not given on. ``limit``: characters that one sentence may have."""
+    """What has come and was not given on. ``limit``: characters of one utterance."""
 
     def __init__(self, language: str, limit: int) -> None:
         self._language = language
         self._limit = limit
         self._text = ""
 
-    def add(self, text: str) -> str:
-        """Take an increment; the whole sentences that are there now, "" for none.
+    def add(self, text: str) -> list[str]:
+        """Take an increment; the whole sentences that are there now, as utterances.
 
-        Raises InvalidRequest (``text_too_long``).
+        Raises InvalidRequest (``text_too_long``) for a sentence that is longer than one may be.
         """
         self._text += text
-        length = last_end(self._text, self._language, Boundary.SENTENCE)
-        if len(self._text) - length > self._limit:
+        utterances = []
+        while end := last_end(self._text[: self._limit], self._language, Boundary.SENTENCE):
+            utterances.append(self._text[:end])
+            self._text = self._text[end:]
+        if len(self._text) > self._limit:
             message = f"A sentence is longer than {self._limit}."
             raise InvalidRequest(message, code="text_too_long")
-        complete, self._text = self._text[:length], self._text[length:]
-        return complete
+        return utterances
 
     def take_all(self) -> str:
         """All that is left."""

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 _NOBODY = UUID(int=0)
 
 #: Talks until somebody ends it; gets the socket and the request's id, returns why it ended.
-Talk = Callable[[WebSocket, str], str]
+Conversing = Callable[[WebSocket, str], str]
 
 
 class SocketSlot:
@@ -56,7 +56,7 @@ class SocketSlot:
         self._held.close()
 
 
-def answer_socket(container: Container, talk: Talk) -> Response:
+def answer_socket(container: Container, talk: Conversing) -> Response:
     """Talk over the connection of this request. Raises Unavailable where the server has none."""
     connection = request.environ.get("gunicorn.socket")
     if connection is None:
