@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 from sqlalchemy import select
+from websockets.sync.client import connect
 
 from deploy.local.ports import HOST, find_spare_port
 from mynah.audio.live_joining import LiveJoiner
@@ -24,8 +25,12 @@ from mynah.db.ids import new_id
 from mynah.db.models import Job, Piece, Voice
 from services.api.auth.tokens import issue_token
 from tests.integration.api.gateway import Account, Gateway, open_gateway
+from tests.integration.live_speech.asking import QUESTION, Recognizer
+from tests.integration.live_speech.device import Client, address
+from tests.integration.live_speech.known_words import NOTES as HEARD
+from tests.integration.live_speech.responder import Responder, open_responder
 from tests.integration.live_speech.slow_engine import NOTES, SAMPLE_RATE, speech_of
-from tests.parts import RedisPart, ServiceProcess, clone_database
+from tests.parts import RedisPart, ServiceProcess, clone_database, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRY_POINTS = """[mynah.engines]
@@ -160,11 +165,9 @@ def stage(
         yield stage
 
 
-@contextmanager
-def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage]:
+def _environment(gateway: Gateway, folder: Path, address: str) -> dict[str, str]:
     settings = gateway.container.settings
-    address = f"{HOST}:{find_spare_port()}"
-    environment = {
+    return {
         **os.environ,
         "PYTHONPATH": f"{_install_plugin(folder)}:{ROOT}",
         NOTES: str(folder / "notes"),
@@ -189,6 +192,12 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage
         "MYNAH_RESPONDER_SILENCE_S": "1.5",
         "OMP_NUM_THREADS": "1",
     }
+
+
+@contextmanager
+def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage]:
+    address = f"{HOST}:{find_spare_port()}"
+    environment = _environment(gateway, folder, address)
     (folder / "notes").touch()
     stage = Stage(gateway, redis, f"http://{address}", folder, environment, _add_voice(gateway))
     try:
@@ -238,3 +247,55 @@ def _answers(url: str) -> bool:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:
         return False
+
+
+@pytest.fixture
+def client(stage: Stage, ann: Account) -> Iterator[Client]:
+    with connect(address(stage), additional_headers=ann.auth) as connection:
+        opened = Client(connection)
+        opened.until("ready")
+        yield opened
+    wait_for(lambda: stage.listeners() == 0, 5, "the slot was not freed")
+
+
+@pytest.fixture
+def recognizer(stage: Stage) -> Recognizer:
+    folder = stage.folder / "recognizer-weights"
+    folder.mkdir(exist_ok=True)
+    (folder / HEARD).write_text("")
+    found = Recognizer(folder)
+    found.will_hear(QUESTION)
+    if "recognizer" not in stage.processes:
+        stage.start_worker(
+            *("recognizer", "services.audio_proc.app", "recognize"),
+            MYNAH_RECOGNIZER_DIR=str(folder),
+        )
+        wait_for(lambda: has_recognizer(stage), 10, "the recogniser was not announced")
+    return found
+
+
+@pytest.fixture(scope="package")
+def responder_server() -> Iterator[Responder]:
+    with open_responder() as responder:
+        yield responder
+
+
+@pytest.fixture
+def responder(responder_server: Responder) -> Responder:
+    responder_server.begin_anew()
+    return responder_server
+
+
+@pytest.fixture
+def secret(stage: Stage, ann: Account, responder: Responder) -> str:
+    """The account's responder is the server; its secret."""
+    body = {"url": responder.url, "events": ["question.asked"]}
+    with stage.client(ann) as api:
+        answer = api.post("/api/webhooks", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["secret"])
+
+
+def has_recognizer(stage: Stage) -> bool:
+    reports = stage.gateway.container.presence.reports().values()
+    return any(report.recognizer is not None for report in reports)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from tests.integration.live_speech.conftest import Stage
+if TYPE_CHECKING:
+    from tests.integration.live_speech.conftest import Stage
 
 
 @dataclass

@@ -45,11 +45,31 @@ class Responder:
         return [json.loads(body)["data"] for _, body in self.asked]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """The gateway hangs up."""
+
+
 @contextmanager
 def open_responder() -> Iterator[Responder]:
     """A responder on a port of its own."""
     responder = Responder()
+    server = _Server(("127.0.0.1", 0), _handler_of(responder))
+    responder.url = f"http://127.0.0.1:{server.server_port}/answer"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield responder
+    finally:
+        responder.parts.put(END)
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
+
+def _handler_of(responder: Responder) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -73,20 +93,4 @@ def open_responder() -> Iterator[Responder]:
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """The gateway hangs up."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    responder.url = f"http://127.0.0.1:{server.server_port}/answer"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield responder
-    finally:
-        responder.parts.put(END)
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return Handler

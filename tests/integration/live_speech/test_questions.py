@@ -9,111 +9,31 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from mynah.audio.g711 import encode_g711
 from mynah.audio.resample import resample
 from mynah.audio.waveform import Waveform
 from tests.integration.api.gateway import Account
-from tests.integration.live_speech.conftest import ROOT, Stage, assert_same_sound
+from tests.integration.live_speech.asking import (
+    QUESTION,
+    RATE,
+    SILENCE,
+    Recognizer,
+    listen,
+    question,
+    send_sound,
+)
+from tests.integration.live_speech.conftest import ROOT, Stage, assert_same_sound, has_recognizer
 from tests.integration.live_speech.device import Client, address, expected, start
-from tests.integration.live_speech.known_words import NOTES, TOO_SLOW, WORDS
-from tests.integration.live_speech.responder import CUT, Responder, open_responder
+from tests.integration.live_speech.responder import Responder
 from tests.integration.live_speech.test_resume import Phone
 from tests.integration.live_speech.test_socket import FIRST, LONG, SECOND, is_cancelled
 from tests.parts import wait_for
 from tests.unit.audio_proc.spoken import MAN, SENTENCES, sentence
-
-RATE = 16_000
-FRAME_BYTES = 640  # 20 ms
-QUESTION = "What did the fox do?"
-SILENCE = bytes(2 * RATE)  # a second
-
-
-@pytest.fixture
-def client(stage: Stage, ann: Account) -> Iterator[Client]:
-    with connect(address(stage), additional_headers=ann.auth) as connection:
-        opened = Client(connection)
-        opened.until("ready")
-        yield opened
-    wait_for(lambda: stage.listeners() == 0, 5, "the slot was not freed")
-
-
-@dataclass
-class Recognizer:
-    """The worker that recognises, and what it will hear."""
-
-    folder: Path
-
-    def will_hear(self, words: str) -> None:
-        (self.folder / WORDS).write_text(words)
-
-    def heard_s(self) -> list[float]:
-        return [float(line) for line in (self.folder / NOTES).read_text().splitlines()]
-
-
-@pytest.fixture
-def recognizer(stage: Stage) -> Recognizer:
-    folder = stage.folder / "recognizer-weights"
-    folder.mkdir(exist_ok=True)
-    (folder / NOTES).write_text("")
-    found = Recognizer(folder)
-    found.will_hear(QUESTION)
-    if "recognizer" not in stage.processes:
-        stage.start_worker(
-            *("recognizer", "services.audio_proc.app", "recognize"),
-            MYNAH_RECOGNIZER_DIR=str(folder),
-        )
-        wait_for(lambda: has_recognizer(stage), 10, "the recogniser was not announced")
-    return found
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Responder]:
-    with open_responder() as responder:
-        yield responder
-
-
-@pytest.fixture
-def responder(server: Responder) -> Responder:
-    server.begin_anew()
-    return server
-
-
-@pytest.fixture
-def secret(stage: Stage, ann: Account, responder: Responder) -> str:
-    """The account's responder is the server; its secret."""
-    body = {"url": responder.url, "events": ["question.asked"]}
-    with stage.client(ann) as api:
-        answer = api.post("/api/webhooks", json=body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["secret"])
-
-
-def has_recognizer(stage: Stage) -> bool:
-    reports = stage.gateway.container.presence.reports().values()
-    return any(report.recognizer is not None for report in reports)
-
-
-def question(text: str = SENTENCES[2]) -> bytes:
-    return Waveform(sentence(text, MAN, RATE), RATE).to_pcm16()
-
-
-def send_sound(client: Client, sound: bytes, frame_bytes: int = FRAME_BYTES) -> None:
-    for place in range(0, len(sound), frame_bytes):
-        client.connection.send(sound[place : place + frame_bytes])
-
-
-def listen(client: Client, **body: object) -> None:
-    client.say("listen", **body)
-    client.until("listening")
 
 
 @pytest.mark.usefixtures("recognizer")
@@ -317,58 +237,6 @@ def test_a_telephone_is_heard_and_an_endless_speech_is_cut(
 
 
 @pytest.mark.usefixtures("recognizer", "secret")
-@pytest.mark.parametrize(
-    ("status", "content_type", "parts", "code"),
-    [
-        (500, "text/plain", [], "responder_status_refused"),
-        (302, "text/plain", [], "responder_redirect_refused"),
-        (200, "text/html", [], "responder_answer_not_text"),
-        (200, "text/plain", None, "responder_timeout"),
-        (200, "text/plain", [FIRST, " Then", CUT], "responder_connection_failed"),
-        (200, "text/plain", ["word " * 500], "text_too_long"),
-    ],
-)
-def test_a_responder_that_fails_costs_its_question_only(
-    stage: Stage, client: Client, responder: Responder, status: int, content_type: str,
-    parts: list[str | bytes] | None, code: str,
-) -> None:  # fmt: skip
-    responder.status, responder.content_type = status, content_type
-    for part in parts or ():
-        responder.parts.put(part.encode() if isinstance(part, str) else part)
-    if parts == []:
-        responder.answer()
-    start(stage, client)
-    listen(client)
-    send_sound(client, question() + SILENCE)
-    failed = client.until("error", 5)
-    assert (failed["question"], failed["error_code"]) == (1, code)
-    assert client.until("done")["after"] == "answer"
-    client.say("text", text=SECOND)
-    client.say("end")
-    assert client.until("done")["after"] == "end"
-    assert_same_sound(client.sound, expected(stage, client))
-
-
-@pytest.mark.usefixtures("secret")
-@pytest.mark.parametrize(
-    ("language", "words", "code"),
-    [("de", QUESTION, "language_not_recognized"), (None, TOO_SLOW, "recognizer_timeout")],
-)
-def test_what_is_not_recognized_costs_its_question_only(
-    stage: Stage, client: Client, recognizer: Recognizer, language: str | None, words: str,
-    code: str,
-) -> None:  # fmt: skip
-    recognizer.will_hear(words)
-    start(stage, client)
-    listen(client, **({"language": language} if language else {}))
-    send_sound(client, question() + SILENCE)
-    failed = client.until("error", 8)
-    assert (failed["question"], failed["error_code"]) == (1, code)
-    client.say("end")
-    assert client.until("done")["after"] == "end"
-
-
-@pytest.mark.usefixtures("recognizer", "secret")
 def test_the_reference_client_asks_what_a_file_says(
     stage: Stage, ann: Account, responder: Responder, tmp_path: Path
 ) -> None:
@@ -395,74 +263,6 @@ def test_the_reference_client_asks_what_a_file_says(
     events = [json.loads(line) for line in asked.stdout.splitlines()]
     (job_id,) = (event["job_id"] for event in events if event["type"] == "accepted")
     assert_same_sound(output.read_bytes(), stage.expected(job_id))
-
-
-@pytest.mark.usefixtures("recognizer", "secret")
-def test_leaving_lets_the_responder_go(stage: Stage, ann: Account, responder: Responder) -> None:
-    with connect(address(stage), additional_headers=ann.auth) as connection:
-        client = Client(connection)
-        client.until("ready")
-        start(stage, client)
-        listen(client)
-        send_sound(client, question() + SILENCE)
-        responder.parts.put(f"{FIRST} Then".encode())
-        client.until("accepted")
-    wait_for(lambda: stage.listeners() == 0, 5, "the slot was not freed")
-
-    def is_left() -> bool:
-        responder.parts.put(b" more")
-        return responder.was_left.is_set()
-
-    wait_for(is_left, 5, "the responder is still asked")
-
-
-@pytest.mark.usefixtures("recognizer", "secret")
-@pytest.mark.parametrize(
-    ("sound", "code"),
-    [([bytes(641)], "invalid_sound"), ([bytes(64_000)] * 8, "sound_too_fast")],
-)
-def test_sound_that_cannot_be_taken_ends_the_connection(
-    stage: Stage, client: Client, sound: list[bytes], code: str
-) -> None:
-    start(stage, client)
-    listen(client)
-    for message in sound:
-        client.connection.send(message)
-    closed = client.until_closed()
-    assert closed.rcvd is not None
-    assert (closed.rcvd.code, closed.rcvd.reason) == (1008, code)
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"format": "opus"}, "format"),
-        ({"format": "ulaw", "sample_rate": 16_000}, "sample_rate"),
-        ({"pause_ms": 5}, "pause_ms"),
-        ({"responder_url": "http://169.254.169.254/"}, "responder_url"),
-    ],
-)
-def test_a_listen_that_is_not_valid_says_what_is_wrong(
-    stage: Stage, client: Client, body: dict[str, object], field: str
-) -> None:
-    start(stage, client)
-    client.say("listen", **body)
-    client.until_closed()
-    (error,) = client.named("error")
-    assert error["error_code"] == "invalid_request"
-    assert field in error["errors"]
-
-
-@pytest.mark.usefixtures("recognizer", "secret")
-def test_sound_in_which_nobody_speaks_is_silence(stage: Stage, client: Client) -> None:
-    start(stage, client)
-    listen(client)
-    begun_at = time.monotonic()
-    with pytest.raises(ConnectionClosed):
-        while time.monotonic() - begun_at < 10:
-            client.connection.send(bytes(FRAME_BYTES))
-            time.sleep(0.02)
-    assert client.until_closed().rcvd.reason == "idle_timeout"
 
 
 @pytest.mark.usefixtures("recognizer", "secret")

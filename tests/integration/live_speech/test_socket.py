@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -25,15 +24,6 @@ from tests.parts import wait_for
 FIRST, SECOND = "The fox ran over the hill.", "Then it drank from the river there."
 LONG = "One slowly told tale of a fox. " * 6
 MASK = b"\0\0\0\0"  # what a client's frames are masked with
-
-
-@pytest.fixture
-def client(stage: Stage, ann: Account) -> Iterator[Client]:
-    with connect(address(stage), additional_headers=ann.auth) as connection:
-        opened = Client(connection)
-        opened.until("ready")
-        yield opened
-    wait_for(lambda: stage.listeners() == 0, 5, "the slot was not freed")
 
 
 def test_a_text_is_accepted_announced_heard_and_done(stage: Stage, client: Client) -> None:
