@@ -58,15 +58,7 @@ def make_app(name: str, settings: Settings, *, for_worker: bool = False) -> Cele
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={
-            # queues are read in the order in which a worker lists them: live before batch
-            "queue_order_strategy": "priority",
-            "visibility_timeout": 6 * 3600,
-            "socket_connect_timeout": 2.0,
-            "socket_timeout": socket_timeout_s,
-            "health_check_interval": 10,
-            "retry_on_timeout": False,
-        },
+        broker_transport_options=_transport_options(socket_timeout_s),
         event_queue_expires=60.0,
         beat_schedule={
             "sweep": _periodic(SWEEP, settings.sweep_interval_s),
@@ -76,6 +68,18 @@ def make_app(name: str, settings: Settings, *, for_worker: bool = False) -> Cele
         beat_max_loop_interval=max(settings.sweep_interval_s / 2, 0.1),
     )
     return app
+
+
+def _transport_options(socket_timeout_s: float) -> dict[str, Any]:
+    return {
+        # queues are read in the order in which a worker lists them: live before batch
+        "queue_order_strategy": "priority",
+        "visibility_timeout": 6 * 3600,
+        "socket_connect_timeout": 2.0,
+        "socket_timeout": socket_timeout_s,
+        "health_check_interval": 10,
+        "retry_on_timeout": False,
+    }
 
 
 def make_beat_app(settings: Settings) -> CeleryApp:

@@ -23,6 +23,7 @@ from mynah.jobs.runner import Commit
 from mynah.jobs.worker import WorkerContext
 from mynah.observability.metrics import ENCODE_SECONDS, OUTPUT_BYTES
 from mynah.storage.base import ObjectStore
+from mynah.storage.fetching import fetch_into
 from services.audio_proc.story import story_tags
 
 _READY_BLOCKS = 2
@@ -50,12 +51,7 @@ def render(worker: WorkerContext, claim: Claim) -> Commit:
             headroom_db=-SPEECH_CEILING_DBTP,
         )
     key = rendition(speech.id, wish.rendition_id, request.language, request.origin, audio.format)
-    with audio:
-        peak_dbtp = check_output(audio.file, audio.layout, audio.duration_s)
-        claim.ensure_held()
-        worker.store.put_file(key, audio.rewound(), audio.size_bytes, audio.content_type)
-    ENCODE_SECONDS.labels(audio.format).observe(audio.encode_s)
-    OUTPUT_BYTES.labels(audio.format).inc(audio.size_bytes)
+    peak_dbtp = _store(worker, claim, key, audio)
 
     def commit(uow: UnitOfWork, job: Job) -> None:
         current = uow.jobs.locked(wish.speech_job_id)
@@ -70,6 +66,17 @@ def render(worker: WorkerContext, claim: Claim) -> Commit:
         job.result = _details(audio, peak_dbtp)
 
     return commit
+
+
+def _store(worker: WorkerContext, claim: Claim, key: str, audio: EncodedAudio) -> float | None:
+    """Check and store what was made; its true peak in dBTP."""
+    with audio:
+        peak_dbtp = check_output(audio.file, audio.layout, audio.duration_s)
+        claim.ensure_held()
+        worker.store.put_file(key, audio.rewound(), audio.size_bytes, audio.content_type)
+    ENCODE_SECONDS.labels(audio.format).observe(audio.encode_s)
+    OUTPUT_BYTES.labels(audio.format).inc(audio.size_bytes)
+    return peak_dbtp
 
 
 class _Blocks:
@@ -91,12 +98,11 @@ class _Blocks:
 
 def _fetch(store: ObjectStore, speech: Job) -> BinaryIO:
     """The job's output in a spool. Raises Gone."""
-    if speech.output_key is None or speech.output_size_bytes is None:
+    if speech.output_key is None:
         raise _gone()
     spool = open_spool()
     try:
-        for chunk in store.iter_range(speech.output_key, 0, speech.output_size_bytes):
-            spool.write(chunk)
+        fetch_into(store, speech.output_key, spool)
     except NotFound:
         spool.close()
         raise _gone() from None

@@ -8,7 +8,6 @@ send its request again.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -17,10 +16,12 @@ from uuid import UUID
 
 from flask import Response
 
+from mynah.audio.spool import open_spool
 from mynah.contracts.speech import SpeechRequest
 from mynah.contracts.states import ENDED_JOB_STATES, JobState, Lane
 from mynah.db.models import Job
 from mynah.errors import EngineFailed, MynahError, SpeechTimeout, Unavailable
+from mynah.storage.fetching import fetch_into
 from services.api.bootstrap import Container
 from services.api.compat.formats import VendorFormat
 from services.api.compat.timing import LiveLines, story_lines
@@ -80,10 +81,8 @@ def answer_file(container: Container, job: Job, fmt: VendorFormat) -> Response:
     if fmt.is_adts:
         from mynah.audio.adts import adts_of  # noqa: PLC0415 - FFmpeg, for those who need it
 
-        with tempfile.TemporaryFile() as file:
-            for chunk in container.store.iter_range(key, 0, container.store.stat(key).size_bytes):
-                file.write(chunk)
-            file.seek(0)
+        with open_spool() as file:
+            fetch_into(container.store, key, file)
             response = Response(adts_of(file), content_type=fmt.content_type)
     else:
         response = send_object(container.store, key, speech.output_filename(job))

@@ -118,8 +118,7 @@ def spoken_words(part: SpokenPart, start_s: float) -> list[TimedWord]:
 def timed_document(container: Container, job: Job) -> Document:
     """A completed job's audio and times, as one document."""
     request = SpeechRequest.model_validate(job.request)
-    key = finished_output(job)
-    audio = b"".join(container.store.iter_range(key, 0, container.store.stat(key).size_bytes))
+    audio = container.store.get(finished_output(job))
     with container.new_uow() as uow:
         words = [word for word, _ in subtitles_of(uow, job.user_id, job.id).words]
     times = align_characters(request.text, words, 0.0, job.actual_duration_s or 0.0)

@@ -9,7 +9,6 @@ This module brings numpy, scipy and the encoder: the gateway imports it with the
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from mynah.audio.finished import iter_file_blocks
 from mynah.audio.flac import decode_flac
 from mynah.audio.formats import OutputLayout
 from mynah.audio.resample import StreamResampler
+from mynah.audio.spool import open_spool
 from mynah.audio.waveform import Waveform
 from mynah.contracts.speech import OutputFormat, SpeechRequest
 from mynah.contracts.states import JobState
@@ -31,6 +31,7 @@ from mynah.db.repositories.steps import SpokenPiece
 from mynah.db.unit_of_work import UnitOfWorkFactory
 from mynah.errors import MynahError, NotFound, Unavailable
 from mynah.storage.base import ObjectStore
+from mynah.storage.fetching import fetch_into
 from services.api.bootstrap import Container
 from services.api.live.answers import listener_connection
 from services.api.live.connection import Connection, StreamCut
@@ -121,9 +122,8 @@ class StorySource:
         key = job.output_key
         if key is None:
             raise NotFound("The output is gone.", code="output_expired")
-        with tempfile.TemporaryFile() as file:
-            for chunk in self.store.iter_range(key, 0, self.store.stat(key).size_bytes):
-                file.write(chunk)
+        with open_spool() as file:
+            fetch_into(self.store, key, file)
             for block in self._resampled(iter_file_blocks(file, _layout_of(job))):
                 skipped = min(skip_frames, block.frames)
                 skip_frames -= skipped

@@ -29,7 +29,7 @@ ANSWER_WITHIN_S = 2.5
 ALIVE_INTERVAL_S = 2.0
 DEAD_AFTER_S = 10.0
 #: Messages that may lie on a line.
-MOST_WAITING = 64
+MOST_ON_LINE = 64
 #: Bytes that may wait in the socket of a relay: what waits elsewhere, the conversation sees.
 _QUEUED_BYTES = 4096
 _LOOK_S = 0.02
@@ -108,7 +108,7 @@ class LineSocket:
         self._line = line
         self._stall_timeout_s = stall_timeout_s
         self._heard_at = self._said_at = time.monotonic()
-        self._sizes: deque[int] = deque(maxlen=MOST_WAITING + 1)
+        self._sizes: deque[int] = deque(maxlen=MOST_ON_LINE + 1)
         self._end: SocketClosed | None = None
 
     def receive(self, timeout_s: float) -> str | bytes | None:
@@ -136,7 +136,7 @@ class LineSocket:
         self._sizes.append(len(data))
         waiting = self._push(Kind.TEXT if text else Kind.BINARY, data)
         stalled_at = time.monotonic() + self._stall_timeout_s
-        while waiting > MOST_WAITING:
+        while waiting > MOST_ON_LINE:
             if self._end is not None or time.monotonic() > stalled_at:
                 raise self._ended("the other side takes nothing", is_broken=True)
             time.sleep(_LOOK_S)
@@ -265,7 +265,7 @@ class Relay:
             waiting = self._lines.send(self._line, "up", Kind.TEXT, message.encode())
         else:
             waiting = self._lines.send(self._line, "up", Kind.BINARY, message)
-        while waiting > MOST_WAITING and self._goodbye is None:
+        while waiting > MOST_ON_LINE and self._goodbye is None:
             time.sleep(_LOOK_S)
             waiting = self._lines.waiting(self._line, "up")
 
