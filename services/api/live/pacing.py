@@ -24,7 +24,8 @@ from services.api.live.forms import StreamEncoder, split_block
 QUEUED_S = 1.0
 #: How much is encoded at a time: each look at the connection costs its share.
 STEP_S = 0.2
-_LOOK_S = 0.02
+#: How often whoever waits for room looks.
+LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Pace:
                 taken_at, taken_s = drained.at, drained.audio_s
             elif drained.at - taken_at > self._line.stall_timeout_s:
                 self._line.give_up()
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
 
     def _follow(self, drained: Drained) -> None:
         before = self._choice.kbps

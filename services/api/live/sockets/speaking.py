@@ -18,7 +18,7 @@ from services.api.live.connection import StreamCut
 from services.api.live.forms import StreamEncoder, StreamForm, split_block
 from services.api.live.listening import leave, live_parts
 from services.api.live.live_job import LiveSource, SpokenPart
-from services.api.live.pacing import Line, Pace
+from services.api.live.pacing import LOOK_S, STEP_S, Line, Pace
 from services.api.live.sockets.device_profiles import DeviceProfile
 from services.api.live.sockets.messages import END, show
 from services.api.live.sockets.session import Session
@@ -27,8 +27,6 @@ from services.api.use_cases.live_speech import Heard, LiveJob
 
 log = structlog.get_logger(__name__)
 
-PACE_LOOK_S = 0.02
-STEP_S = 0.2
 MOST_WAITING = 16
 _INTERRUPTED = "interrupted"
 
@@ -244,7 +242,7 @@ class Voicing:
         while not (self._socket.is_attached and self._clock.may_send()):
             if self._is_silenced():
                 raise StreamCut("interrupted")
-            time.sleep(PACE_LOOK_S)
+            time.sleep(LOOK_S)
         if self._socket.resumed != self._resumed:
             self._resumed = self._socket.resumed
             pace.restart()
