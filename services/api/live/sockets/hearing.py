@@ -26,7 +26,7 @@ from services.api.live.sockets.answering import Answering
 from services.api.live.sockets.heard_sound import PCM16, SoundForm
 from services.api.live.sockets.messages import show
 from services.api.live.sockets.talk import Talk
-from services.api.live.sockets.websocket import SocketClosed
+from services.api.live.sockets.websocket import INTERNAL, SocketClosed
 from services.api.use_cases.questions import ListenOrder
 
 log = structlog.get_logger(__name__)
@@ -131,7 +131,7 @@ class Hearing:
             pass  # the thread that reads finds out by itself
         except Exception:
             log.exception("hearing_crashed")
-            self._talk.socket.close(1011, "internal_error")
+            self._talk.socket.close(INTERNAL, "internal_error")
         finally:
             self._is_stopped = True
 
