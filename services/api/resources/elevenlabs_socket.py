@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flask import Blueprint, Response, request
 
+from mynah.errors import MynahError
 from services.api.auth.caller import Caller, caller_of, current_caller
 from services.api.bootstrap import Container, current_container
 from services.api.compat.bodies import read_query
@@ -31,7 +34,7 @@ def multi_stream_input(voice_id: str) -> Response:
 def _talk(voice_id: str, *, has_contexts: bool) -> Response:
     container = current_container()
     with SocketSlot(container) as slot:
-        slot.take(None)
+        _take(slot, container)
 
         def talk(socket: WebSocket, request_id: str) -> str:
             # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
@@ -46,6 +49,18 @@ def _talk(voice_id: str, *, has_contexts: bool) -> Response:
             return StreamInput(container, session, ask, slot.take).run()
 
         return answer_socket(container, talk)
+
+
+def _take(slot: SocketSlot, container: Container) -> None:
+    """The slot of who is known already; else nobody's, of which there are as few as of a user's.
+
+    What is wrong with the credentials, and that a user has too many, is told on the socket.
+    """
+    with suppress(MynahError):
+        if caller := _known_caller(container, request.args.get("authorization")):
+            slot.take(caller)
+            return
+    slot.take(None)
 
 
 def _known_caller(container: Container, authorization: str | None) -> Caller | None:

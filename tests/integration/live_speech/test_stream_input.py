@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from mynah.db.models import Job
 from tests.integration.api.gateway import Account
-from tests.integration.live_speech.conftest import Stage, assert_same_sound
+from tests.integration.live_speech.conftest import MAX_STREAMS_PER_USER, Stage, assert_same_sound
 from tests.integration.live_speech.test_socket import is_cancelled
 from tests.parts import wait_for
 
@@ -73,13 +73,19 @@ class Writer:
 
 @contextmanager
 def writing(
-    stage: Stage, who: Account | None, query: str = PCM, route: str = "stream-input"
+    stage: Stage,
+    who: Account | None,
+    query: str = PCM,
+    route: str = "stream-input",
+    *,
+    listeners: int = 0,
 ) -> Iterator[Writer]:
+    """A client; ``listeners``: others that are there behind its end."""
     url = f"ws{stage.url.removeprefix('http')}/v1/text-to-speech/{stage.voice_id}/{route}{query}"
     headers = {"xi-api-key": who.key} if who else {}
     with connect(url, additional_headers=headers) as connection:
         yield Writer(connection)
-    wait_for(lambda: stage.listeners() == 0, 1, "the slot was not freed")
+    wait_for(lambda: stage.listeners() == listeners, 1, "the slot was not freed")
 
 
 def jobs_of(stage: Stage, account: Account) -> list[str]:
@@ -224,6 +230,17 @@ def test_nobody_speaks_without_credentials(
     with writing(stage, None) as writer:
         writer.say(" ", **said)
         assert writer.until_closed() == (1008, "invalid_api_key")
+
+
+def test_who_is_known_needs_no_slot_of_those_who_are_not(stage: Stage, ann: Account) -> None:
+    with ExitStack() as opened:
+        for _ in range(MAX_STREAMS_PER_USER):
+            opened.enter_context(connect(f"ws{stage.url.removeprefix('http')}/ws/tts"))
+        with writing(stage, ann, listeners=MAX_STREAMS_PER_USER) as writer:
+            writer.say(FIRST, flush=True)
+            writer.say("")
+            assert writer.until_closed() == (1000, "done")
+    wait_for(lambda: stage.listeners() == 0, 5, "a slot was not freed")
 
 
 def test_a_text_without_end_is_cut_off(stage: Stage, ann: Account) -> None:

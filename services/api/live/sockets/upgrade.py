@@ -31,18 +31,23 @@ class SocketSlot:
         self._slots = container.slots
         self._broken_slots = container.broken_slots
         self._held = ExitStack()
-        self._user_id = _NOBODY
+        self._user_id: UUID | None = None
         self._is_aside = False
 
     def take(self, caller: Caller | None) -> None:
-        """Take a slot for a caller and give back the one before. Raises as StreamSlots."""
-        self._user_id = caller.user_id if caller else _NOBODY
-        self._hold(self._slots.take(self._user_id))
+        """Take a slot for a caller, unless it is theirs, and give back the one before.
+
+        Raises as StreamSlots.
+        """
+        user_id = caller.user_id if caller else _NOBODY
+        if user_id != self._user_id:
+            self._hold(self._slots.take(user_id))
+            self._user_id = user_id
 
     def lay_aside(self) -> None:
         """The connection broke: its client's next one takes a slot. Raises as StreamSlots."""
         if not self._is_aside:
-            self._hold(self._broken_slots.take(self._user_id))
+            self._hold(self._broken_slots.take(self._user_id or _NOBODY))
             self._is_aside = True
 
     def _hold(self, give_back: Callable[[], None]) -> None:
