@@ -19,6 +19,7 @@ from mynah.audio.resample import resample
 from mynah.audio.waveform import Waveform
 from tests.integration.api.gateway import Account
 from tests.integration.live_speech.asking import (
+    FRAME_BYTES,
     QUESTION,
     RATE,
     SILENCE,
