@@ -8,6 +8,7 @@ messages both ways.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import threading
 import time
@@ -43,7 +44,7 @@ class Sessions:
     def __init__(self, lines: SocketLines, stall_timeout_s: float) -> None:
         self.lines = lines
         self._stall_timeout_s = stall_timeout_s
-        self._process = secrets.token_hex(8)
+        self._gateway = secrets.token_hex(8)
         self._lock = threading.Lock()
         self._sessions: dict[str, tuple[Session, UUID]] = {}
         self._thread: threading.Thread | None = None
@@ -64,6 +65,11 @@ class Sessions:
     def name(self, session: Session) -> str:
         """What its client calls it; nobody can guess it."""
         return f"{self._process}.{session.secret}"
+
+    @property
+    def _process(self) -> str:
+        """Which process this is: a gateway may be built before it forks into several."""
+        return f"{self._gateway}-{os.getpid()}"
 
     def _run(self) -> None:
         while True:
