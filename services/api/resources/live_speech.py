@@ -14,6 +14,7 @@ from services.api.auth.caller import current_caller
 from services.api.auth.tokens import issue_token, read_token
 from services.api.blueprints import ApiBlueprint
 from services.api.bootstrap import current_container
+from services.api.idempotency import refuse_key
 from services.api.live.answers import answer_stream
 from services.api.resources.tts import requester
 from services.api.schemas.live import (
@@ -41,8 +42,9 @@ class LiveSpeech(MethodView):
 
         Leaving ends the speech, unless it is to be stored. Mono; PCM is 16-bit little-endian at
         the rate in `X-Sample-Rate`. An error behind the first sound closes the connection
-        without the end of the answer.
+        without the end of the answer. It takes no `Idempotency-Key`: nothing could be given again.
         """
+        refuse_key()
         return _speak(order, requester())
 
     @blp.fails(401, 404, 409, 410, 413, 500, 504)

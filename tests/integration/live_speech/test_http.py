@@ -210,6 +210,13 @@ def test_what_cannot_be_streamed_is_refused(
     assert stage.listeners() == 0
 
 
+def test_a_stream_takes_no_idempotency_key(stage: Stage, listen: httpx.Client) -> None:
+    order = {**stage.order(QUICK), "store": True}
+    refused = listen.post("/api/tts/stream", json=order, headers={"Idempotency-Key": "one"})
+    assert refused.status_code == 422
+    assert refused.json()["error_code"] == "idempotency_not_for_streams"
+
+
 def test_listeners_at_the_same_time_each_get_their_own(stage: Stage, ann: Account) -> None:
     got: dict[str, bytes] = {}
 
