@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ import wave
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 RETRY_S = 0.5
@@ -120,7 +121,11 @@ def main() -> int:
             threading.Thread(target=read_input, args=(talk,), daemon=True).start()
         else:
             ask(talk, arguments.question)
-        return talk.run(f"{arguments.url}/ws/tts", headers)
+        url = re.sub("^http", "ws", arguments.url)
+        try:
+            return talk.run(f"{url}/ws/tts", headers)
+        except (OSError, WebSocketException) as error:
+            raise SystemExit(f"{url}: {error}") from error
 
 
 def read_input(talk: Talk) -> None:
@@ -145,7 +150,7 @@ def ask(talk: Talk, path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--url", default="ws://127.0.0.1:8000")
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--voice-id", required=True)
     parser.add_argument("--profile", default="browser")
     parser.add_argument("--question", type=Path, help="a WAV file that is asked")

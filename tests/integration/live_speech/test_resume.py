@@ -211,7 +211,7 @@ def test_the_reference_client_speaks_standard_input_over_a_line_that_breaks(
         spoken = subprocess.run(
             [
                 *(sys.executable, "scripts/speak_live.py", "--output", str(output)),
-                *("--url", f"ws://{HOST}:{port}", "--profile", "esp32-pcm16"),
+                *("--url", f"http://{HOST}:{port}", "--profile", "esp32-pcm16"),
                 *("--voice-id", str(stage.voice_id)),
             ],
             input=TEXT.replace(". ", ".\n"),
