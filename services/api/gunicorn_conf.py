@@ -62,3 +62,9 @@ def post_worker_init(worker: Any) -> None:  # noqa: ARG001
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
     """Forget the metrics of a worker that ended."""
     forget_process(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Forget those too that were killed because listeners stayed until the end."""
+    for pid in server.WORKERS:
+        forget_process(pid)
