@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +54,17 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ARG001
-    """Look for garbage only in what was made since: all that is loaded stays for ever.
+    """Load beside the first requests what the first listener would else wait a second for."""
+    threading.Thread(target=_get_ready_for_listeners, name="get-ready", daemon=True).start()
 
-    A full collection stops every thread, for 80 ms with all of it.
+
+def _get_ready_for_listeners() -> None:
+    """Load the sound, then look for garbage only in what is made from now on.
+
+    All that is loaded stays for ever, and a full collection stops every thread, for 80 ms with
+    all of it.
     """
+    import_module("services.api.live.listening")
     gc.freeze()
 
 

@@ -1,6 +1,6 @@
 """The forms in which a listener gets speech, each with an encoder of the listener's own.
 
-This module brings numpy and the encoders: the gateway imports it with the first listener.
+This module brings numpy and the encoders: the gateway imports it after its start.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One listener of a live job: encoded for them alone, cancelled when they leave.
 
-This module brings numpy, scipy and the encoder: the gateway imports it with the first listener.
+This module brings numpy, scipy and the encoder: the gateway imports it after its start.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Blocks come by Redis from the workers. Where they do not (Redis lost them, the piece is spoken
 again, nobody told) the piece goes on from its finished segment, at the sample that comes next.
 
-This module brings numpy, scipy and the encoder: the gateway imports it with the first listener.
+This module brings numpy, scipy and the encoder: the gateway imports it after its start.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 What waits in the kernel can neither be taken back by an interruption nor be made smaller; so
 little is put there, and what is not encoded yet waits as it is.
 
-This module brings numpy, scipy and the encoder: the gateway imports it with the first listener.
+This module brings numpy, scipy and the encoder: the gateway imports it after its start.
 """
 
 from __future__ import annotations

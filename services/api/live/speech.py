@@ -4,7 +4,7 @@ Segments are joined as the finished file's are, by an encoder of the listener's 
 removed a while after the job's end; whoever listens more slowly goes on from the finished file,
 at the sample at which the segments ended.
 
-This module brings numpy, scipy and the encoder: the gateway imports it with the first listener.
+This module brings numpy, scipy and the encoder: the gateway imports it after its start.
 """
 
 from __future__ import annotations
