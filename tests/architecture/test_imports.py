@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {
     "services.api.wsgi": (
         *("torch", "pyworld", "espeakng_loader"),
-        *("av", "lameenc", "mutagen", "scipy", "soundfile", "soxr"),  # with the first listener
+        *("av", "lameenc", "mutagen", "scipy", "soundfile", "soxr"),  # after its start
         "onnxruntime",  # with the first who wants to be heard
     ),
     "services.audio_proc.app": ("torch", "flask", "marshmallow", "pyworld", "espeakng_loader"),
