@@ -65,8 +65,22 @@ def speak(
 
 
 def is_same(one: Samples, other: Samples) -> bool:
-    """The same speech: an engine's noise may differ a little, words and timing may not."""
-    return one.size == other.size and float(np.corrcoef(one, other)[0, 1]) > 0.98
+    """The same speech: an engine's noise may differ a little, words, voice and timing may not.
+
+    eSpeak's phases hang on what it said before: its samples then agree by 0.92 only, its levels by
+    0.996. Those of another word agree by 0.93, those of another voice by 0.95.
+    """
+    if one.size != other.size:
+        return False
+    return float(np.corrcoef(levels(one), levels(other))[0, 1]) > 0.985
+
+
+def levels(samples: Samples) -> Samples:
+    """Logarithmic energy in 16 bands of equal width, every 256 samples."""
+    windows = np.lib.stride_tricks.sliding_window_view(samples, 512)[::256] * np.hanning(512)
+    power = np.abs(np.fft.rfft(windows, axis=1))[:, :256] ** 2
+    bands = power.reshape(len(power), 16, 16).sum(axis=2)
+    return np.log10(bands + 1e-6).ravel().astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", ["builtin", "cloned"])

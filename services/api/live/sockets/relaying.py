@@ -26,7 +26,7 @@ from services.api.live.sockets.websocket import INTERNAL, SocketClosed
 
 log = structlog.get_logger(__name__)
 
-ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 2.5
 ALIVE_INTERVAL_S = 2.0
 DEAD_AFTER_S = 10.0
 #: Messages that may lie on a line.
