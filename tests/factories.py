@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from mynah.contracts.states import JobKind
@@ -66,7 +68,18 @@ def open_database(url: str, **overrides: object) -> tuple[Database, Callable[[],
     sessions = make_session_factory(engine)
     sender = RecordingSender()
     database = Database(settings, sessions, sender, lambda: UnitOfWork(sessions, sender))
-    return database, engine.dispose
+    return database, lambda: close_engine(engine)
+
+
+def close_engine(engine: Engine) -> None:
+    """Close its connections, those too that a thread which still ends gives back later."""
+
+    @event.listens_for(engine.pool, "checkin")
+    def close(connection: Any, _: object) -> None:
+        if connection is not None:
+            connection.close()
+
+    engine.dispose()
 
 
 def add_user(new_uow: UnitOfWorkFactory, **columns: object) -> UUID:

@@ -28,6 +28,7 @@ from services.api.auth.scopes import ALL_SCOPES
 from services.api.auth.tokens import issue_token
 from services.api.bootstrap import Container, build_container
 from services.api.use_cases.voices import seed_builtin_voices
+from tests.factories import close_engine
 
 PASSWORD = "correct horse battery"
 #: The public voice that the tests speak as: Ada, American English.
@@ -222,7 +223,7 @@ def open_gateway(
         yield Gateway(create_app(container), container)
     finally:
         with container.new_uow() as uow:
-            uow.session.get_bind().dispose()  # type: ignore[union-attr]
+            close_engine(uow.session.get_bind())  # type: ignore[arg-type]
         container.broker.close()
         container.presence.close()
         container.live.close()
