@@ -20,19 +20,11 @@ from bench import (
     voice_cache,
     whole_job,
 )
-from bench.local_stack import find_target
-from bench.report import print_machine
-from deploy.local.errors import LocalStackError
+from bench.local_stack import Target, run_on_stack
 
 
-def main() -> int:
+def run_all(target: Target) -> None:
     """Run them one after another."""
-    print_machine()
-    try:
-        target = find_target()
-    except LocalStackError as error:
-        print(error, file=sys.stderr)
-        return 1
     # A process of its own: it watches every file that is opened for writing.
     subprocess.run([sys.executable, str(Path(__file__).with_name("encode_mp3.py"))], check=False)
     cutting.run()
@@ -47,8 +39,7 @@ def main() -> int:
     phrases.run(target)
     live_before_batch.run(target)
     listeners.run(target)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_on_stack(run_all))

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.listening_clients import BUFFER_S, KBPS, Heard
-from bench.local_stack import Target, find_target
+from bench.local_stack import Target, run_on_stack
 from bench.private_stack import PrivateStack
-from bench.report import print_machine, print_row, print_title
+from bench.report import print_row, print_title
 from bench.simulated_engine import INFO
-from deploy.local.errors import LocalStackError
 
 COUNTS = (300,)
 TARGET = 300
@@ -171,13 +170,7 @@ def main() -> int:
     trials = [
         Trial(given.kind, count, given.pace, given.block_ms, given.hold_s) for count in given.counts
     ]
-    print_machine()
-    try:
-        measure(find_target(), trials)
-    except LocalStackError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_on_stack(lambda target: measure(target, trials))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,11 @@ import httpx
 import numpy as np
 
 from bench.live import first_sound_s
-from bench.local_stack import Target, find_target
+from bench.local_stack import Target, run_on_stack
 from bench.private_stack import PrivateStack
-from bench.report import percentiles_ms, print_machine, print_row, print_title
+from bench.report import percentiles_ms, print_row, print_title
 from bench.scaling import story_of
 from bench.simulated_engine import INFO
-from deploy.local.errors import LocalStackError
 from deploy.local.parts import BATCH_NICENESS, LIVE_NICENESS
 from mynah.contracts.states import Lane
 from mynah.contracts.tasks import SYNTHESIZE
@@ -73,16 +72,5 @@ def _measure(stack: PrivateStack, engine: str, voice_id: UUID) -> tuple[list[flo
         return idle, first_sounds_s(REQUESTS)
 
 
-def main() -> int:
-    """Run it on the servers of the stack that runs."""
-    print_machine()
-    try:
-        run(find_target())
-    except LocalStackError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_on_stack(run))

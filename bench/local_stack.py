@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
 
+from bench.report import print_machine
 from deploy.local import stack
 from deploy.local.demo_account import ensure_demo_account
 from deploy.local.environment import Layout, StackEnvironment
@@ -38,3 +41,14 @@ def find_target() -> Target:
     with httpx.Client(base_url=environment.api_url, headers={"X-API-Key": key}) as client:
         voices = client.get("/api/voices", params={"name": "Ada", "limit": 1}).json()
     return Target(environment, key, voices["items"][0]["id"])
+
+
+def run_on_stack(measure: Callable[[Target], None]) -> int:
+    """Measure the stack that runs, and say on which machine; the process's exit status."""
+    print_machine()
+    try:
+        measure(find_target())
+    except LocalStackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

@@ -17,11 +17,10 @@ from uuid import UUID
 
 from websockets.sync.client import ClientConnection, connect
 
-from bench.local_stack import Target, find_target
+from bench.local_stack import Target, run_on_stack
 from bench.private_stack import PrivateStack
-from bench.report import print_machine, print_row, print_title
+from bench.report import print_row, print_title
 from bench.simulated_engine import SLOW_INFO
-from deploy.local.errors import LocalStackError
 
 PHRASES = 3
 PHRASE_S = 3.0
@@ -93,16 +92,5 @@ def _wait_done(connection: ClientConnection) -> None:
                 return
 
 
-def main() -> int:
-    """Run it on the servers of the stack that runs."""
-    print_machine()
-    try:
-        run(find_target())
-    except LocalStackError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_on_stack(run))

@@ -14,11 +14,10 @@ import sys
 import time
 from uuid import UUID
 
-from bench.local_stack import Target, find_target
+from bench.local_stack import Target, run_on_stack
 from bench.private_stack import PrivateStack, took_s
-from bench.report import print_machine, print_row, print_title
+from bench.report import print_row, print_title
 from bench.simulated_engine import COMPUTE_PER_AUDIO, INFO
-from deploy.local.errors import LocalStackError
 from mynah.jobs.transitions import cancel_job
 
 WORKERS = (1, 2, 4, 8, 16)
@@ -110,13 +109,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=15.0)
     minutes = parser.parse_args().minutes
-    print_machine()
-    try:
-        run(find_target(), minutes)
-    except LocalStackError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_on_stack(lambda target: run(target, minutes))
 
 
 if __name__ == "__main__":

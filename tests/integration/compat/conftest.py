@@ -21,6 +21,7 @@ from mynah.settings import Settings
 from services.api.app import create_app
 from services.api.bootstrap import Container, build_container
 from services.api.use_cases.voices import seed_builtin_voices
+from tests.factories import close_engine
 from tests.integration.api.gateway import Account, Gateway
 from tests.integration.voices.studio import speak
 from tests.parts import PostgresPart, RedisPart, ServiceProcess, clone_database
@@ -78,7 +79,7 @@ def stack(
             yield from _running(settings, Gateway(create_app(container), container), folder)
         finally:
             with container.new_uow() as uow:
-                uow.session.get_bind().dispose()  # type: ignore[union-attr]
+                close_engine(uow.session.get_bind())  # type: ignore[arg-type]
             container.broker.close()
             container.presence.close()
 

@@ -22,7 +22,7 @@ from mynah.storage.local import LocalObjectStore
 from services.api.use_cases.speech import Requester, order_speech
 from services.api.use_cases.speech_order import SpeechOrder
 from services.api.use_cases.voices import seed_builtin_voices
-from tests.factories import add_user
+from tests.factories import add_user, close_engine
 from tests.parts import PostgresPart, RedisPart, ServiceProcess, clone_database, wait_for
 
 JWT_SECRET = "a secret of the recovery tests, long enough"
@@ -92,7 +92,7 @@ class Workers:
     def stop(self) -> None:
         for process in self.processes.values():
             process.kill()
-        self._engine.dispose()
+        close_engine(self._engine)
 
 
 @pytest.fixture(scope="package")
