@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from mynah.contracts.tasks import StepPayload
-from mynah.db.models import Job, Piece, Step
+from mynah.db.models import Job, Piece, Step, Voice
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.errors import MynahError, WorkerLost
 from mynah.jobs.transitions import fail_job
@@ -30,13 +31,19 @@ class MadeWay(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a task works on: detached rows to read, and the token that lets it finish."""
+    """What a task works on: detached rows to read, and the token that lets it finish.
+
+    ``voice``: the piece's, as it was at ``claimed_at`` (monotonic), if the job's user may speak
+    as it.
+    """
 
     job: Job
     step: Step
     piece: Piece | None
     token: UUID
     lost: threading.Event = field(default_factory=threading.Event)
+    voice: Voice | None = None
+    claimed_at: float = field(default_factory=time.monotonic)
 
     def ensure_held(self) -> None:
         """Raise ClaimLost once the heartbeat found the claim gone. Cheap: no query."""
@@ -55,11 +62,11 @@ def claim_step(
         found = uow.each_by_itself().claims.claim(payload.step_id, lease)
         if found is None:
             return None
-        job, step, piece = found
+        job, step, piece, voice = found
         uow.commit()
     if step.claim_token is None:
         return None
-    claim = Claim(job, step, piece, step.claim_token)
+    claim = Claim(job, step, piece, step.claim_token, voice=voice)
     if step.attempts > max_attempts:
         _fail(new_uow, claim, WorkerLost("The work was lost with its worker too many times."))
         return None

@@ -54,6 +54,8 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
     def arguments(self, schema: Any, *, location: str = "json", **options: Any) -> Callable[[F], F]:
         """Take arguments as flask-smorest does; a body of another type is refused."""
+        if isinstance(schema, type):  # of a class each request would make an instance
+            schema = schema()
         parsed = super().arguments(schema, location=location, **options)
         wanted = _BODY_TYPES.get(location)
         if wanted is None:

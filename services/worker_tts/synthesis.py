@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 from mynah.audio.flac import encode_flac
 from mynah.contracts.object_keys import segment
@@ -29,6 +29,7 @@ from services.worker_tts.profile_cache import ProfileCache
 from services.worker_tts.source_words import map_words
 from services.worker_tts.takes import Reading, TakeChecks, speak_well
 
+_FRESH_S = 0.5
 _RATES, _PITCHES, _VOLUMES = (0.5, 2.0), (-12.0, 12.0), (0.0, 2.0)  # of SynthesisSettings
 
 
@@ -61,7 +62,7 @@ def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
     live = open_live_piece(speaker.live, claim)
     hear = None if live is None else live.tell
     with speaker.engines.using(speech.engine) as engine:
-        profile = _profile_of(speaker, engine, claim.job, speech)
+        profile = _profile_of(speaker, engine, claim, speech)
         spoken = speak_well(claim, engine, Reading(piece.text, profile, settings), checks, hear)
     waveform = spoken.take.waveform
     SYNTHESIS_SECONDS.labels(speech.engine).observe(spoken.synthesis_s)
@@ -71,6 +72,7 @@ def speak_piece(speaker: Speaker, claim: Claim) -> Commit:
         live.end(words)
     key = segment(claim.job.id, piece.ordinal, claim.token)
     speaker.worker.store.put(key, encode_flac(waveform), "audio/flac")
+    _forget_deleted(speaker)
 
     def commit(uow: UnitOfWork, job: Job) -> None:  # noqa: ARG001
         uow.pieces.store_segment(
@@ -121,9 +123,11 @@ def _within(value: float, limits: tuple[float, float]) -> float:
     return min(max(value, limits[0]), limits[1])
 
 
-def _profile_of(speaker: Speaker, engine: SpeechEngine, job: Job, speech: PieceSpeech) -> Profile:
+def _profile_of(
+    speaker: Speaker, engine: SpeechEngine, claim: Claim, speech: PieceSpeech
+) -> Profile:
     """The voice's profile, set to the language that is to be read."""
-    voice = _load_voice(speaker, job.user_id, speech.voice_id)
+    voice = _voice_of(speaker, claim, speech)
     if voice.engine_voice is not None:
         return engine.builtin_profile(voice.engine_voice, speech.language)
 
@@ -135,13 +139,23 @@ def _profile_of(speaker: Speaker, engine: SpeechEngine, job: Job, speech: PieceS
     return replace(profile, language=resolve_language(engine.info, speech.language))
 
 
-def _load_voice(speaker: Speaker, user_id: UUID, voice_id: UUID) -> Voice:
+def _voice_of(speaker: Speaker, claim: Claim, speech: PieceSpeech) -> Voice:
     """The voice's row, read for every piece: a deleted voice must not speak from a cache, nor
-    one that the job's user may no longer speak as."""
+    one that the job's user may no longer speak as. It came with the claim; who waited for an
+    engine since then reads it again. Raises NotFound."""
+    if claim.voice is not None and time.monotonic() - claim.claimed_at < _FRESH_S:
+        return claim.voice
     with speaker.worker.new_uow() as uow:
-        voice = uow.each_by_itself().voices.visible(user_id, voice_id)
-        if cached := speaker.profiles.voice_ids():
-            speaker.profiles.forget(set(cached) - uow.voices.existing_ids(cached))
+        voice = uow.each_by_itself().voices.visible(claim.job.user_id, speech.voice_id)
     if voice is None:
+        _forget_deleted(speaker)
         raise NotFound("The voice was deleted, or is not the user's.", code="voice_not_found")
     return voice
+
+
+def _forget_deleted(speaker: Speaker) -> None:
+    """Drop the profiles of voices that are no more; after the sound, which does not wait for it."""
+    if cached := speaker.profiles.voice_ids():
+        with speaker.worker.new_uow() as uow:
+            existing = uow.each_by_itself().voices.existing_ids(cached)
+        speaker.profiles.forget(set(cached) - existing)

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from mynah.db.models import ApiKey, RefreshToken, User
+
+# Asked with every request, so made once: to make it anew takes longer than to ask.
+_KEY_WITH_USER = (
+    select(ApiKey, User)
+    .join(User, User.id == ApiKey.user_id)
+    .where(ApiKey.key_hash == bindparam("key_hash"))
+)
 
 
 class UserRepository:
@@ -56,11 +63,7 @@ class ApiKeyRepository:
 
     def with_user(self, key_hash: str) -> tuple[ApiKey, User] | None:
         """A key and its account by the key's hash."""
-        row = self._session.execute(
-            select(ApiKey, User)
-            .join(User, User.id == ApiKey.user_id)
-            .where(ApiKey.key_hash == key_hash)
-        ).first()
+        row = self._session.execute(_KEY_WITH_USER, {"key_hash": key_hash}).first()
         return None if row is None else (row[0], row[1])
 
     def of_user(self, user_id: UUID) -> Sequence[ApiKey]:

@@ -16,12 +16,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from mynah.db.models import Job, Piece, Step
+from mynah.db.models import Job, Piece, Step, Voice
 
 # What was done for a user counts for half after 80 s: a story of yesterday is no one's fault.
 FADING_S = 120.0
 
 _JOB, _STEP, _PIECE = Job.__table__.c, Step.__table__.c, Piece.__table__.c
+_VOICE = Voice.__table__.c
 # The rows as this statement leaves them: a SELECT sees what was there before.
 _STARTED = {name: f"coalesce(started.{name}, j.{name})" for name in ("state", "started_at")}
 _ROWS = ", ".join(
@@ -29,6 +30,7 @@ _ROWS = ", ".join(
         *(_STARTED.get(column.name, f"j.{column.name}") for column in _JOB),
         *(f"taken.{column.name}" for column in _STEP),
         *(f"p.{column.name}" for column in _PIECE),
+        *(f"v.{column.name}" for column in _VOICE),
     ]
 )
 
@@ -95,9 +97,13 @@ WITH RECURSIVE hint AS (
 SELECT {_ROWS} FROM taken
 JOIN jobs j ON j.id = taken.job_id
 LEFT JOIN pieces p ON p.step_id = taken.id
+LEFT JOIN voices v ON p.step_id IS NOT NULL
+    AND v.id = coalesce(CAST(p.speech ->> 'voice_id' AS uuid), j.voice_id)
+    AND (v.user_id = j.user_id OR v.visibility = 'public')
 LEFT JOIN started ON true
 """  # noqa: S608 - the columns' names are the models'
-).columns(*_JOB, *_STEP, *_PIECE)
+).columns(*_JOB, *_STEP, *_PIECE, *_VOICE)
+_CLAIMED = select(Job, Step, Piece, Voice).from_statement(_CLAIM)
 
 
 class FairClaims:
@@ -106,13 +112,16 @@ class FairClaims:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def claim(self, step_id: UUID, lease: timedelta) -> tuple[Job, Step, Piece | None] | None:
+    def claim(
+        self, step_id: UUID, lease: timedelta
+    ) -> tuple[Job, Step, Piece | None, Voice | None] | None:
         """Take a waiting step from the queue of the step that a message names.
 
-        None: nothing waits there, so the message was a repeated one.
+        With its piece the voice that is to speak it, if the job's user may speak as it. None:
+        nothing waits there, so the message was a repeated one.
         """
         row = self._session.execute(
-            select(Job, Step, Piece).from_statement(_CLAIM),
+            _CLAIMED,
             {"step_id": step_id, "token": uuid4(), "lease": lease, "fading_s": FADING_S},
         ).one_or_none()
-        return None if row is None else (row[0], row[1], row[2])
+        return None if row is None else (row[0], row[1], row[2], row[3])

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from mynah.contracts.states import Visibility, VoiceState
 from mynah.db.models import Sample, Voice, VoiceSample
 from mynah.db.repositories.paging import Page, fetch_page
+
+# Asked for every order and every piece, so made once: to make it anew takes longer than to ask.
+_VISIBLE = select(Voice).where(
+    Voice.id == bindparam("voice_id"),
+    or_(Voice.user_id == bindparam("user_id"), Voice.visibility == Visibility.PUBLIC),
+)
 
 
 class VoiceRepository:
@@ -41,12 +47,7 @@ class VoiceRepository:
 
     def visible(self, user_id: UUID, voice_id: UUID) -> Voice | None:
         """A voice that the user may speak as: an own one or a public one."""
-        return self._session.scalar(
-            select(Voice).where(
-                Voice.id == voice_id,
-                or_(Voice.user_id == user_id, Voice.visibility == Visibility.PUBLIC),
-            )
-        )
+        return self._session.scalar(_VISIBLE, {"voice_id": voice_id, "user_id": user_id})
 
     def visible_by_name(self, user_id: UUID, name: str) -> Voice | None:
         """A voice of this name, whatever its case: the user's newest, else a public one."""
