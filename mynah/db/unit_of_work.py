@@ -112,8 +112,8 @@ class UnitOfWork:
         """
         self._last.append((row_id, work))
 
-    def commit(self) -> None:
-        """Commit, then send."""
+    def commit(self) -> bool:
+        """Commit, then send; whether all messages went out."""
         with translated_errors():
             for _, work in sorted(self._last, key=lambda entry: entry[0]):
                 work()
@@ -126,7 +126,8 @@ class UnitOfWork:
             except BrokerUnavailable:
                 # The rest would wait for the same broker; the sweeper sends them all.
                 log.warning("steps_not_sent", queue=queue, job_id=str(payload.job_id))
-                return
+                return False
+        return True
 
 
 UnitOfWorkFactory = Callable[[], UnitOfWork]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from mynah.contracts.speech import PieceSpeech
 from mynah.contracts.states import JobState, StepState
@@ -54,27 +55,59 @@ def submit_jobs(
     """Add jobs as ``submit_job`` does, however many in one statement; their pieces, in order."""
     steps: list[Step] = []
     pieces: list[Piece] = []
-    released: list[tuple[Step, Job]] = []
     for job, plans in orders:
-        job.id = job.id or new_id()
-        job.state = JobState.PENDING
-        job.steps_total = len(plans)
-        job.work_total = sum(plan.weight for plan in plans)
-        own = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
-        for step in [step for step in own if step.stage == 0][:window]:
-            step.state = StepState.READY
-            step.sent_count = 1
-            released.append((step, job))
+        own, spoken = _build_rows(job, plans, window)
         steps += own
-        pieces += [
-            _build_piece(step, plan.piece)
-            for step, plan in zip(own, plans, strict=True)
-            if plan.piece is not None
-        ]
-    uow.submissions.add([job for job, _ in orders], steps, pieces)
-    for step, job in released:
-        uow.send_step(step, job)
+        pieces += spoken
+    jobs = {job.id: job for job, _ in orders}
+    uow.submissions.add(list(jobs.values()), steps, pieces)
+    _send_ready(uow, jobs, steps)
     return pieces
+
+
+def submit_charged_job(
+    uow: UnitOfWork,
+    job: Job,
+    plans: Sequence[StepPlan],
+    window: int,
+    quota: int,
+    *,
+    is_durable: bool,
+) -> list[Piece] | None:
+    """Add a job as ``submit_job`` does and take its characters, in one statement; its pieces.
+
+    None, and nothing done, beyond the quota. Unless ``is_durable`` a crash of the database's
+    server may forget what was added within the last second.
+    """
+    steps, pieces = _build_rows(job, plans, window)
+    if not uow.submissions.add_charged(job, steps, pieces, quota, is_durable=is_durable):
+        return None
+    _send_ready(uow, {job.id: job}, steps)
+    return pieces
+
+
+def _build_rows(job: Job, plans: Sequence[StepPlan], window: int) -> tuple[list[Step], list[Piece]]:
+    """The steps and pieces of a new job, the first ``window`` steps released."""
+    job.id = job.id or new_id()
+    job.state = JobState.PENDING
+    job.steps_total = len(plans)
+    job.work_total = sum(plan.weight for plan in plans)
+    steps = [_build_step(job, plan, ordinal) for ordinal, plan in enumerate(plans)]
+    for step in [step for step in steps if step.stage == 0][:window]:
+        step.state = StepState.READY
+        step.sent_count = 1
+    pieces = [
+        _build_piece(step, plan.piece)
+        for step, plan in zip(steps, plans, strict=True)
+        if plan.piece is not None
+    ]
+    return steps, pieces
+
+
+def _send_ready(uow: UnitOfWork, jobs: Mapping[UUID, Job], steps: Iterable[Step]) -> None:
+    for step in steps:
+        if step.state == StepState.READY:
+            uow.send_step(step, jobs[step.job_id])
 
 
 def _build_piece(step: Step, plan: PiecePlan) -> Piece:

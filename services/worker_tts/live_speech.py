@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from mynah.audio.waveform import Waveform
 from mynah.contracts.speech import SpokenWord
-from mynah.contracts.states import Lane
+from mynah.contracts.states import JobKind, Lane
 from mynah.jobs.claims import Claim, ClaimLost
 from mynah.messaging.live import Interest, LiveBlock, LiveWriter
 
@@ -51,10 +51,13 @@ class LivePiece:
 def open_live_piece(writer: LiveWriter | None, claim: Claim) -> LivePiece | None:
     """A claimed piece of the live lane for its listener; None when there is none.
 
-    Raises ClaimLost when the listener has left already.
+    A job that is not kept has one as long as it is there, so nobody is asked: the answer to its
+    first block tells when they have left. Raises ClaimLost when that is known already.
     """
     if writer is None or not claim.step.queue.endswith(f".{Lane.LIVE}"):
         return None
+    if claim.job.kind == JobKind.LIVE:
+        return LivePiece(writer, claim)
     interest = writer.interest(claim.job.id)
     if interest is Interest.LEFT:
         raise _left(claim)

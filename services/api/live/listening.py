@@ -151,17 +151,15 @@ def open_live(
     """
     with ExitStack() as ending:
         ending.callback(container.slots.take(asker.user_id))
-        with container.new_uow() as uow:
-            job = order_live(
-                uow,
-                container.settings,
-                asker,
-                order,
-                is_kept=is_kept,
-                ends_with_listener=ends_with_listener,
-            )
-            container.live.want(job.id)
-            uow.commit()
+        job = order_live(
+            container.new_uow,
+            container.settings,
+            container.live.want,
+            asker,
+            order,
+            is_kept=is_kept,
+            ends_with_listener=ends_with_listener,
+        )
         form = live_form(job, order.output_format.value, order.sample_rate)
         connection = listener_connection(container)
         shown = show(job, form) if show else show_sound

@@ -138,8 +138,8 @@ class LiveSource:
             return []
 
     def _say_again(self) -> None:
-        """Redis may have forgotten that somebody listens."""
-        if time.monotonic() - self._wanted_at > _WANT_AGAIN_S:
+        """Redis may have forgotten that somebody listens to a job that goes on without them."""
+        if self.job.is_kept and time.monotonic() - self._wanted_at > _WANT_AGAIN_S:
             self._wanted_at = time.monotonic()
             try:
                 self.parts.reader.want(self.job.id)

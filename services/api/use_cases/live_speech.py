@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 from mynah.contracts.speech import PieceSpeech
 from mynah.contracts.states import OPEN_JOB_STATES, JobKind, Lane
 from mynah.db.models import Job, Piece
-from mynah.db.unit_of_work import UnitOfWork
+from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.engines.catalog import engine_info
+from mynah.errors import BrokerUnavailable
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
-from services.api.use_cases.speech import Requester, place_speech, prepare_speech
+from services.api.use_cases.speech import Requester, place_live_speech, prepare_speech
 from services.api.use_cases.speech_order import SpeechOrder
 
 
@@ -59,21 +61,33 @@ class Heard:
 
 
 def order_live(
-    uow: UnitOfWork,
+    new_uow: UnitOfWorkFactory,
     settings: Settings,
+    want: Callable[[UUID], None],
     requester: Requester,
     order: SpeechOrder,
     *,
     is_kept: bool,
     ends_with_listener: bool = True,
 ) -> LiveJob:
-    """Make a job of the live lane. The caller commits, and tells the workers that it listens.
+    """Make a job of the live lane and send it to the workers.
 
-    Raises what ``prepare_speech`` and ``place_speech`` raise.
+    Of a kept job ``want`` tells them that somebody listens. One that is not kept ends with its
+    listener, who does not outlive the database either: its order does not wait for the disk.
+
+    Raises what ``prepare_speech``, ``place_live_speech`` and ``want`` raise, BrokerUnavailable.
     """
     kind = JobKind.SPEECH if is_kept else JobKind.LIVE
-    prepared = prepare_speech(uow, settings, requester, order, Lane.LIVE, kind=kind)
-    pieces = place_speech(uow, settings, requester, [prepared])
+    with new_uow() as uow:
+        uow.each_by_itself()
+        prepared = prepare_speech(uow, settings, requester, order, Lane.LIVE, kind=kind)
+        if is_kept:
+            want(prepared.job.id)
+        pieces = place_live_speech(uow, settings, requester, prepared, is_durable=is_kept)
+        is_sent = uow.commit()
+    if not is_sent and not is_kept:
+        _take_back(new_uow, prepared.job.id)  # its listener would wait for the sweeper
+        raise BrokerUnavailable
     job, request = prepared.job, prepared.job.request
     return LiveJob(
         id=job.id,
@@ -87,6 +101,14 @@ def order_live(
         bitrate_kbps=request["bitrate_kbps"],
         loudness_lufs=request["loudness_lufs"],
     )
+
+
+def _take_back(new_uow: UnitOfWorkFactory, job_id: UUID) -> None:
+    with new_uow() as uow:
+        row = uow.jobs.locked(job_id)
+        if row is not None and row.state in OPEN_JOB_STATES:
+            cancel_job(uow, row)
+        uow.commit()
 
 
 def end_live(uow: UnitOfWork, job: LiveJob, heard: Heard) -> None:

@@ -20,7 +20,7 @@ from mynah.db.repositories.usage import period_of
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import engine_info
 from mynah.errors import Conflict, Gone, InvalidRequest, NotFound, QuotaExceeded
-from mynah.jobs.submission import StepPlan, submit_jobs
+from mynah.jobs.submission import StepPlan, submit_charged_job, submit_jobs
 from mynah.jobs.transitions import cancel_job
 from mynah.settings import Settings
 from services.api.use_cases.speech_order import SpeechOrder
@@ -119,6 +119,26 @@ def place_speech(
     return pieces
 
 
+def place_live_speech(
+    uow: UnitOfWork,
+    settings: Settings,
+    requester: Requester,
+    speech: PreparedSpeech,
+    *,
+    is_durable: bool,
+) -> list[Piece]:
+    """Place a speech that somebody waits for, in one statement; its pieces.
+
+    ``is_durable``: as of ``submit_charged_job``. Raises QuotaExceeded.
+    """
+    quota, job = quota_of(requester, settings), speech.job
+    window = settings.release_window
+    pieces = submit_charged_job(uow, job, speech.steps, window, quota, is_durable=is_durable)
+    if pieces is None:
+        raise _beyond(quota, job.characters)
+    return pieces
+
+
 def find_speech_job(uow: UnitOfWork, user_id: UUID, job_id: UUID) -> Job:
     """A user's speech job. Raises NotFound."""
     job = uow.jobs.get(user_id, job_id, JobKind.SPEECH)
@@ -207,14 +227,17 @@ def _tier_bitrate_kbps(order: SpeechOrder) -> int:
 
 
 def _reserve_quota(uow: UnitOfWork, jobs: Sequence[Job], quota: int) -> None:
-    now, first = utc_now(), jobs[0]
-    characters = sum(job.characters for job in jobs)
+    first, characters = jobs[0], sum(job.characters for job in jobs)
     period = str(first.usage_period)
     if not uow.usage.reserve(first.user_id, period, characters, quota, jobs=len(jobs)):
-        raise QuotaExceeded(
-            f"The quota of {quota} characters per month does not allow {characters} more.",
-            retry_after_s=seconds_to_next_month(now),
-        )
+        raise _beyond(quota, characters)
+
+
+def _beyond(quota: int, characters: int) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"The quota of {quota} characters per month does not allow {characters} more.",
+        retry_after_s=seconds_to_next_month(utc_now()),
+    )
 
 
 def output_filename(job: Job, extension: str | None = None) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from mynah.contracts.states import JobState
 from mynah.db.models import Job, Step
 from services.api.errors import UNAVAILABLE_RETRY_S
 from tests.integration.api.gateway import Account, Gateway, error_of, open_gateway
@@ -147,6 +148,30 @@ def test_without_its_broker_the_gateway_takes_jobs_and_loses_none(
         assert count_steps(api, job) > 10
         assert api.client.get("/ready").status_code == 200
         assert api.generate(account).status_code == 202
+
+
+def test_without_its_broker_live_speech_is_refused_at_once_and_costs_nothing(
+    fresh_database: str, own_redis: RedisPart, tmp_path: Path
+) -> None:
+    with open_gateway(fresh_database, own_redis.url(), tmp_path / "objects") as api:
+        account = api.register()
+        voice_id = str(api.add_voice(account).id)
+        own_redis.kill()
+        try:
+            began = time.monotonic()
+            order = {"text": "Good night.", "voice_id": voice_id}
+            answer = api.client.post("/api/tts/stream", json=order, headers=account.auth)
+            took_s = time.monotonic() - began
+        finally:
+            own_redis.restart()
+        assert error_of(answer, 503)["error_code"] == "broker_unavailable"
+        assert took_s < 3
+        with api.container.new_uow() as uow:
+            [job] = uow.session.query(Job).filter_by(user_id=account.id).all()
+            usage = uow.usage.get(account.id, str(job.usage_period))
+        assert job.state == JobState.CANCELLED
+        assert usage is not None
+        assert usage.characters == 0
 
 
 def test_without_its_broker_the_gateway_still_limits(

@@ -19,14 +19,11 @@ def asker_of(caller: Caller, request_id: str) -> Requester:
 def order_utterance(container: Container, asker: Requester, order: SpeechOrder) -> LiveJob | None:
     """Have a text spoken for a socket that listens; None where it holds nothing to speak.
 
-    Raises what ``order_live`` does, BrokerUnavailable.
+    Raises what ``order_live`` does.
     """
     try:
-        with container.new_uow() as uow:
-            job = order_live(uow, container.settings, asker, order, is_kept=False)
-            container.live.want(job.id)
-            uow.commit()
-            return job
+        want = container.live.want
+        return order_live(container.new_uow, container.settings, want, asker, order, is_kept=False)
     except InvalidRequest as error:
         if error.code == "nothing_to_speak":
             return None
