@@ -33,7 +33,6 @@ from mynah.db.ids import new_id
 from mynah.db.models import Job, User, Voice
 from mynah.db.unit_of_work import UnitOfWork
 from mynah.engines.catalog import load_engines
-from mynah.messaging.celery_app import make_app
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings
 from services.api.auth.tokens import issue_token
@@ -71,7 +70,7 @@ class PrivateStack:
         self.settings = Settings(database_url=url, redis_url=redis_url, release_window=32)
         self._engine = connect(self.settings)
         sessions = make_session_factory(self._engine)
-        sender = CelerySender(make_app("bench", self.settings))
+        sender = CelerySender(self.settings)
         self.new_uow: Callable[[], UnitOfWork] = lambda: UnitOfWork(sessions, sender)
         self._layout = target.environment.layout
         self._jwt_secret = target.environment.credentials.jwt_secret

@@ -10,7 +10,7 @@ from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.once import OncePerProcess
 from mynah.jobs.runner import StepRunner
-from mynah.messaging.celery_app import CeleryApp, WorkerHooks, make_app, make_worker_app
+from mynah.messaging.celery_app import CeleryApp, WorkerHooks, make_worker_app
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.settings import Settings, load_settings
 from mynah.storage.base import ObjectStore
@@ -28,13 +28,10 @@ class WorkerContext:
     runner: StepRunner
 
 
-def build_worker_context(settings: Settings, sender_app: CeleryApp) -> WorkerContext:
-    """Compose a worker's parts, which send with ``sender_app``.
-
-    Nothing connects before its first use.
-    """
+def build_worker_context(settings: Settings) -> WorkerContext:
+    """Compose a worker's parts. Nothing connects before its first use."""
     session_factory = make_session_factory(connect(settings))
-    sender = CelerySender(sender_app)
+    sender = CelerySender(settings)
 
     def new_uow() -> UnitOfWork:
         return UnitOfWork(session_factory, sender)
@@ -60,7 +57,4 @@ def worker_parts(
     settings = load_settings()
     app = make_worker_app(name, settings, hooks or WorkerHooks())
 
-    def build() -> WorkerContext:
-        return build_worker_context(settings, make_app("sender", settings))
-
-    return app, OncePerProcess(build)
+    return app, OncePerProcess(lambda: build_worker_context(settings))

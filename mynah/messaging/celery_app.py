@@ -1,4 +1,4 @@
-"""The Celery app that senders and workers share, configured from the settings."""
+"""The Celery apps of the workers and of the beat, configured alike from the settings."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from celery.signals import (
 
 from mynah.contracts.tasks import DELIVER, EXPIRE, SWEEP, TaskContract
 from mynah.contracts.workers import WorkerReport
+from mynah.messaging.late_events import LateEvents
 from mynah.messaging.presence import Announcer, Presence
 from mynah.observability.logging import configure_logging
 from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings
 
-__all__ = ["CeleryApp", "WorkerHooks", "make_app", "make_beat_app", "make_worker_app"]
+__all__ = ["CeleryApp", "WorkerHooks", "make_beat_app", "make_worker_app"]
 
 EXPIRE_INTERVAL_S = 60.0
 DELIVER_INTERVAL_S = 1.0
-# A broker that hangs must not hold up a request: the sweeper sends what was not sent.
+# What is sent again and again need not wait for a broker that hangs.
 SENDER_SOCKET_TIMEOUT_S = 1.0
 WORKER_SOCKET_TIMEOUT_S = 30.0
 
 
-def make_app(name: str, settings: Settings, *, for_worker: bool = False) -> CeleryApp:
+def _make_app(name: str, settings: Settings, *, for_worker: bool = False) -> CeleryApp:
     """A Celery app, to send with unless it is ``for_worker``.
 
-    It is delivery only: results, retries and truth live in Postgres. Messages are acknowledged
-    when a task starts: a killed worker's step comes back by its lease within seconds, not by
-    the visibility timeout, and never twice.
+    It is delivery only: results, retries and truth live in Postgres. A killed worker's step comes
+    back by its lease within seconds, not by its message, and never twice.
     """
     app = CeleryApp(name, broker=settings.redis_url, set_as_current=for_worker)
     socket_timeout_s = WORKER_SOCKET_TIMEOUT_S if for_worker else SENDER_SOCKET_TIMEOUT_S
@@ -74,7 +74,9 @@ def _transport_options(socket_timeout_s: float) -> dict[str, Any]:
     return {
         # queues are read in the order in which a worker lists them: live before batch
         "queue_order_strategy": "priority",
-        "visibility_timeout": 6 * 3600,
+        # A message that is taken is gone from Redis. To note it there until the task starts, a
+        # moment later, would cost two round trips; the sweeper sends what a dead worker took.
+        "ack_emulation": False,
         "socket_connect_timeout": 2.0,
         "socket_timeout": socket_timeout_s,
         "health_check_interval": 10,
@@ -84,7 +86,7 @@ def _transport_options(socket_timeout_s: float) -> dict[str, Any]:
 
 def make_beat_app(settings: Settings) -> CeleryApp:
     """The app that sends what is periodic, on time; it logs as the gateway does."""
-    app = make_app("beat", settings)
+    app = _make_app("beat", settings)
     app.set_current()
     _log_as_the_gateway_does("beat", settings)
     return app
@@ -105,7 +107,8 @@ class WorkerHooks:
 
 def make_worker_app(name: str, settings: Settings, hooks: WorkerHooks) -> CeleryApp:
     """A worker's app: logs as the gateway does, shows its metrics, and says that it lives."""
-    app = make_app(name, settings, for_worker=True)
+    app = _make_app(name, settings, for_worker=True)
+    app.steps["consumer"].add(LateEvents)
     _log_as_the_gateway_does(name, settings)
     announcer = Announcer(Presence(settings))
 

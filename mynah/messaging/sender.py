@@ -5,21 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 import redis
-from celery import Celery
-from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from mynah.contracts.tasks import PayloadT, TaskContract
 from mynah.errors import BrokerUnavailable
+from mynah.messaging.task_message import encode_task
 from mynah.settings import Settings
 
-_ONE_QUICK_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+# A broker that hangs must not hold up a request: the sweeper sends what was not sent.
+SOCKET_TIMEOUT_S = 1.0
 
 
 class CelerySender:
-    """Puts messages on Celery's queues."""
+    """Puts messages on the queues of Celery's workers. Nothing connects before its first use."""
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
+    def __init__(self, settings: Settings) -> None:
+        self._redis: Any = redis.Redis.from_url(
+            settings.redis_url,
+            socket_connect_timeout=2 * SOCKET_TIMEOUT_S,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),  # a pooled connection may be a dead one
+        )
+
+    def connect(self) -> None:
+        """Connect before the first message. Raises BrokerUnavailable."""
+        try:
+            self._redis.ping()
+        except redis.RedisError as error:
+            raise BrokerUnavailable from error
 
     def send(
         self, contract: TaskContract[PayloadT], payload: PayloadT, queue: str | None = None
@@ -27,18 +41,17 @@ class CelerySender:
         """Send one message. Raises BrokerUnavailable."""
         if not isinstance(payload, contract.payload_type):
             raise TypeError(f"{contract.name} takes {contract.payload_type.__name__}")
+        queue = queue or contract.queue_for()
+        arguments = payload.model_dump(mode="json")
+        message = encode_task(contract.name, arguments, queue, contract.expires_s)
         try:
-            self._app.send_task(
-                contract.name,
-                kwargs=payload.model_dump(mode="json"),
-                queue=queue or contract.queue_for(),
-                expires=contract.expires_s,
-                retry=True,  # once: a pooled connection may be a dead one
-                retry_policy=_ONE_QUICK_RETRY,
-                ignore_result=True,
-            )
-        except (OperationalError, redis.RedisError, OSError) as error:
+            self._redis.lpush(queue, message)
+        except redis.RedisError as error:
             raise BrokerUnavailable from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
 
 
 class Broker:

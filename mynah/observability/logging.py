@@ -13,7 +13,10 @@ import structlog
 _SECRETS = re.compile(
     r"mynah_[0-9a-f]{8}_[\w-]+|eyJ[\w-]+\.[\w-]+\.[\w-]+|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
 )
-_QUIET = ("urllib3", "kombu", "amqp", "celery.redirected", "numba", "asyncio")
+_QUIET = (
+    *("urllib3", "kombu", "amqp", "celery.redirected", "numba", "asyncio"),
+    "celery.worker.strategy",  # a line for each message, before its task begins
+)
 
 
 def configure_logging(service: str, level: str, fmt: str) -> None:

@@ -9,7 +9,6 @@ from flask import current_app
 
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from mynah.messaging.celery_app import make_app
 from mynah.messaging.live import LiveReader
 from mynah.messaging.presence import Presence
 from mynah.messaging.questions import QuestionDesk
@@ -61,7 +60,7 @@ def build_container(settings: Settings) -> Container:
     if len(settings.jwt_secret.get_secret_value()) < 32:
         raise ValueError("MYNAH_JWT_SECRET must be set to at least 32 characters")
     session_factory = make_session_factory(connect(settings))
-    sender = CelerySender(make_app("api", settings))
+    sender = CelerySender(settings)
 
     def new_uow() -> UnitOfWork:
         return UnitOfWork(session_factory, sender)

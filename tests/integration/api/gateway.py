@@ -224,6 +224,7 @@ def open_gateway(
     finally:
         with container.new_uow() as uow:
             close_engine(uow.session.get_bind())  # type: ignore[arg-type]
+        container.sender.close()
         container.broker.close()
         container.presence.close()
         container.live.close()

@@ -80,6 +80,7 @@ def stack(
         finally:
             with container.new_uow() as uow:
                 close_engine(uow.session.get_bind())  # type: ignore[arg-type]
+            container.sender.close()
             container.broker.close()
             container.presence.close()
 

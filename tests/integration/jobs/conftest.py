@@ -9,6 +9,9 @@ import pytest
 from mynah.jobs.claims import LeaseKeeper
 from mynah.jobs.runner import StepRunner
 from tests.factories import Database, open_database
+from tests.parts import RedisPart
+
+REDIS_DATABASE = 13
 
 
 @pytest.fixture
@@ -18,6 +21,14 @@ def database(fresh_database: str) -> Iterator[Database]:
     )
     yield database
     close()
+
+
+@pytest.fixture
+def redis_url(redis: RedisPart) -> str:
+    """An empty Redis database."""
+    with redis.client(REDIS_DATABASE) as client:
+        client.flushdb()
+    return redis.url(REDIS_DATABASE)
 
 
 @pytest.fixture

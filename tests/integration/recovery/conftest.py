@@ -15,7 +15,6 @@ from mynah.contracts.states import ENDED_JOB_STATES, JobState
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.models import Job
 from mynah.db.unit_of_work import UnitOfWork
-from mynah.messaging.celery_app import make_app
 from mynah.messaging.sender import CelerySender
 from mynah.settings import Settings
 from mynah.storage.local import LocalObjectStore
@@ -44,8 +43,8 @@ class Workers:
     def __post_init__(self) -> None:
         self._engine = connect(self.settings)
         sessions = make_session_factory(self._engine)
-        sender = CelerySender(make_app("test", self.settings))
-        self.new_uow = lambda: UnitOfWork(sessions, sender)
+        self.sender = CelerySender(self.settings)
+        self.new_uow = lambda: UnitOfWork(sessions, self.sender)
 
     def start(self, name: str, app: str, *options: str) -> ServiceProcess:
         arguments = ["-m", "celery", "-A", app, *options]
@@ -93,6 +92,7 @@ class Workers:
         for process in self.processes.values():
             process.kill()
         close_engine(self._engine)
+        self.sender.close()
 
 
 @pytest.fixture(scope="package")

@@ -11,8 +11,6 @@ from mynah.contracts.states import JobState, StepState
 from mynah.contracts.tasks import SYNTHESIZE, StepPayload
 from mynah.db.models import Piece, Step
 from mynah.errors import MynahError
-from mynah.messaging.celery_app import make_app
-from mynah.messaging.sender import CelerySender
 from tests.integration.recovery.conftest import SENTENCE, Workers
 from tests.parts import wait_for
 
@@ -99,9 +97,8 @@ def test_jobs_survive_a_killed_and_restarted_broker(workers: Workers, user_id: U
 def test_a_message_delivered_twice_gives_one_result(workers: Workers, user_id: UUID) -> None:
     job_id = workers.speak(user_id, SENTENCE)
     (step, _) = steps(workers, job_id)
-    sender = CelerySender(make_app("test", workers.settings))
     for _ in range(5):
-        sender.send(SYNTHESIZE, StepPayload(step_id=step.id, job_id=job_id), step.queue)
+        workers.sender.send(SYNTHESIZE, StepPayload(step_id=step.id, job_id=job_id), step.queue)
     workers.wait_completed(job_id, 30)
     with redis_client.Redis.from_url(workers.redis.url()) as client:
         wait_for(lambda: client.llen(step.queue) == 0, 30, "messages are left")
