@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     output_retention_h: int = Field(30 * 24, ge=1)
 
     # Engines in the speech workers
-    warm_engines: str = Field("", description="ids, by commas: loaded at start and kept")
+    warm_engines: str = Field("espeak", description="ids, by commas: loaded at start and kept")
     engine_memory_mib: int = Field(0, ge=0, description="of all engines of a process; 0: no limit")
     engine_idle_unload_s: float = Field(1800.0, ge=0, description="unused for so long; 0: never")
     engine_test_interval_s: float = Field(

@@ -167,7 +167,7 @@ class StackEnvironment:
         ``MYNAH_…=… make up``; what the stack decides wins over them.
         """
         return {
-            "MYNAH_WARM_ENGINES": ",".join(self.engines),
+            "MYNAH_WARM_ENGINES": ",".join(("espeak", *self.engines)),
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             "MYNAH_DATABASE_URL": self.postgres().url(USER),

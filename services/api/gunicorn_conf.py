@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +53,22 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
-def post_worker_init(worker: Any) -> None:  # noqa: ARG001
+def post_worker_init(worker: Any) -> None:
     """Load beside the first requests what the first listener would else wait a second for."""
-    threading.Thread(target=_get_ready_for_listeners, name="get-ready", daemon=True).start()
+    run = partial(_get_ready_for_listeners, worker.wsgi)
+    threading.Thread(target=run, name="get-ready", daemon=True).start()
 
 
-def _get_ready_for_listeners() -> None:
-    """Load the sound, then look for garbage only in what is made from now on.
+def _get_ready_for_listeners(app: Any) -> None:
+    """Warm up, then look for garbage only in what is made from now on.
 
     All that is loaded stays for ever, and a full collection stops every thread, for 80 ms with
     all of it.
     """
-    import_module("services.api.live.listening")
+    from services.api.bootstrap import EXTENSION  # noqa: PLC0415 - gunicorn itself needs none of it
+    from services.api.warming import warm_up  # noqa: PLC0415
+
+    warm_up(app.extensions[EXTENSION])
     gc.freeze()
 
 

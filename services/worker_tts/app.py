@@ -7,12 +7,14 @@ from mynah.jobs.worker import worker_parts
 from mynah.messaging.celery_app import WorkerHooks
 from mynah.settings import load_settings
 from services.worker_tts.served_engines import ServedEngines
+from services.worker_tts.warming import begin_to_warm_up
 
 engines = OncePerProcess(lambda: ServedEngines(load_settings()))
 
 
 def _begin(queues: frozenset[str]) -> None:
     engines().begin(queues, context().new_uow)
+    begin_to_warm_up(tasks.speaker)
 
 
 app, context = worker_parts(
@@ -24,4 +26,4 @@ app, context = worker_parts(
     ),
 )
 
-from services.worker_tts import tasks  # noqa: E402, F401  (registers the tasks on the app)
+from services.worker_tts import tasks  # noqa: E402  (registers the tasks on the app)

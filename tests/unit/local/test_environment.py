@@ -94,7 +94,7 @@ def test_chosen_engines_have_a_worker_of_threads_and_are_warm(
         "tts.chatterbox.batch,tts.chatterbox-turbo.batch"
     )
     assert command.argv[command.argv.index("-P") + 1] == "threads"
-    assert command.environment["MYNAH_WARM_ENGINES"] == "chatterbox,chatterbox-turbo"
+    assert command.environment["MYNAH_WARM_ENGINES"] == "espeak,chatterbox,chatterbox-turbo"
     monkeypatch.setenv("MYNAH_ENGINES", "chaterbox")
     with pytest.raises(LocalStackError, match="no engine 'chaterbox'"):
         build_parts(environment)
