@@ -131,7 +131,12 @@ class Step(Base):
 
     __table_args__ = (
         Index("ix_steps_job_id_stage_ordinal", "job_id", "stage", "ordinal"),
-        Index("ix_steps_ready", "queue", "sent_at", postgresql_where=text("state = 'ready'")),
+        # Not of all that are ready: the planner must not take it for claims, which it would slow.
+        Index(
+            "ix_steps_sent",
+            *("queue", "sent_at"),
+            postgresql_where=text("state = 'ready' AND sent_at IS NOT NULL"),
+        ),
         Index(
             "ix_steps_claimable",
             *("queue", "task", "user_id", "ordinal", "job_id"),

@@ -34,6 +34,12 @@ _ROWS = ", ".join(
     ]
 )
 
+# Steps of the hint's queue and task that wait. Compared with values, not joined: only then does
+# the index give them in the order in which the statement wants them, and a row ends each look.
+_CLAIMABLE = (
+    "s.queue = (SELECT queue FROM hint) AND s.task = (SELECT task FROM hint) AND s.state = 'ready'"
+)
+
 # One statement, so that a claim costs one round trip:
 #  hint     the queue that a message names; and nobody waits for the claim to reach the disk: one
 #           that is lost with the server leaves a step that waits, as if the worker had died
@@ -41,7 +47,8 @@ _ROWS = ", ".join(
 #  turns    those users, least served and least left of their next job first
 #  picked   the first step that nobody else is claiming right now
 #  charged  adds its weight to what the user was served
-#  started  moves a pending job, unless somebody holds its row: finishing the step will then
+#  started  moves a pending job, unless somebody holds its row: finishing the step will then;
+#           IS TRUE keeps the planner from reading all pending jobs by their index
 # The order of locks is step, share; a job's row is never waited for, so nothing can deadlock with
 # those who lock the job first.
 _CLAIM = text(
@@ -50,30 +57,25 @@ WITH RECURSIVE hint AS (
     SELECT queue, task FROM steps
     WHERE id = :step_id AND set_config('synchronous_commit', 'off', true) IS NOT NULL
 ), waiting (user_id) AS (
-    (SELECT s.user_id FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
-     WHERE s.state = 'ready' ORDER BY s.user_id LIMIT 1)
+    (SELECT s.user_id FROM steps s WHERE {_CLAIMABLE} ORDER BY s.user_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT s.user_id FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
-            WHERE s.state = 'ready' AND s.user_id > w.user_id ORDER BY s.user_id LIMIT 1)
+    SELECT (SELECT s.user_id FROM steps s WHERE {_CLAIMABLE} AND s.user_id > w.user_id
+            ORDER BY s.user_id LIMIT 1)
     FROM waiting w WHERE w.user_id IS NOT NULL
 ), turns AS (
     SELECT w.user_id FROM waiting w
     LEFT JOIN served_shares v
         ON v.user_id = w.user_id AND v.queue = (SELECT queue FROM hint)
     CROSS JOIN LATERAL (
-        SELECT j.work_total - j.work_done AS left_over
-        FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
-        JOIN jobs j ON j.id = s.job_id
-        WHERE s.state = 'ready' AND s.user_id = w.user_id
+        SELECT s.job_id FROM steps s WHERE {_CLAIMABLE} AND s.user_id = w.user_id
         ORDER BY s.ordinal, s.job_id LIMIT 1
     ) following
-    WHERE w.user_id IS NOT NULL
-    ORDER BY following.left_over + coalesce(
+    JOIN jobs j ON j.id = following.job_id
+    ORDER BY j.work_total - j.work_done + coalesce(
         v.served * exp(-extract(epoch FROM now() - v.updated_at)::float / :fading_s), 0)
 ), picked AS (
     SELECT first.id FROM turns t CROSS JOIN LATERAL (
-        SELECT s.id FROM steps s JOIN hint h ON s.queue = h.queue AND s.task = h.task
-        WHERE s.state = 'ready' AND s.user_id = t.user_id
+        SELECT s.id FROM steps s WHERE {_CLAIMABLE} AND s.user_id = t.user_id
             AND (s.not_before IS NULL OR s.not_before <= now())
         ORDER BY s.ordinal, s.job_id LIMIT 1
         FOR UPDATE OF s SKIP LOCKED
@@ -90,8 +92,8 @@ WITH RECURSIVE hint AS (
         + v.served * exp(-extract(epoch FROM now() - v.updated_at)::float / :fading_s)
 ), started AS (
     UPDATE jobs SET state = 'processing', started_at = now()
-    WHERE id = (SELECT j.id FROM jobs j JOIN taken t ON j.id = t.job_id
-                WHERE j.state = 'pending' FOR UPDATE OF j SKIP LOCKED)
+    WHERE id = (SELECT j.id FROM jobs j WHERE j.id = (SELECT job_id FROM taken)
+                AND (j.state = 'pending') IS TRUE FOR UPDATE OF j SKIP LOCKED)
     RETURNING state, started_at
 )
 SELECT {_ROWS} FROM taken

@@ -6,7 +6,10 @@ import threading
 from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy import text
+
 from mynah.contracts.states import JobState, StepState
+from mynah.db.unit_of_work import UnitOfWork
 from mynah.jobs.claims import Claim, claim_step
 from mynah.jobs.runner import StepRunner
 from mynah.jobs.transitions import cancel_job
@@ -110,6 +113,28 @@ def test_a_claim_waits_for_nobody_who_holds_the_job(database: Database, runner: 
         holder.commit()
     assert job_row(database, job.id).state == JobState.CANCELLED
     assert steps_of(database, job.id)[0].state == StepState.CANCELLED
+
+
+def test_a_claim_reads_few_rows_however_many_wait(database: Database) -> None:
+    users = 12
+    for _ in range(users):
+        add_job(database, add_user(database.new_uow), pieces=40, window=40)
+    payload = database.sender.take()[0]
+    with database.new_uow() as uow:
+        before = rows_read(uow)
+        assert uow.claims.claim(payload.step_id, LEASE) is not None
+        assert rows_read(uow) - before < 8 * users
+
+
+def rows_read(uow: UnitOfWork) -> int:
+    """How many rows of steps and jobs this connection has read of late."""
+    count = uow.session.scalar(
+        text(
+            "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables"
+            " WHERE relname IN ('steps', 'jobs')"
+        )
+    )
+    return int(count or 0)
 
 
 def test_a_short_job_overtakes_stories_that_have_just_begun(
