@@ -23,6 +23,7 @@ from deploy.local.accounts import Account
 #: psutil computes start times from clock ticks; two readings of one process agree to this.
 _START_TIME_TOLERANCE_S = 0.05
 _POLL_S = 0.02
+_AUTOGROUP_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Command:
     folder: Path | None = None
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    #: How far the process stands back for others, 0 to 19.
+    #: How far the process, with all that it starts, stands back for others, 0 to 19.
     niceness: int = 0
 
     def full_argv(self) -> list[str]:
@@ -84,7 +85,7 @@ def start(command: Command, log: Path) -> subprocess.Popen[bytes]:
         OSError: the program could not be started at all.
     """
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command.full_argv(),
             env=dict(command.environment),
             cwd=command.folder,
@@ -93,6 +94,28 @@ def start(command: Command, log: Path) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    if command.niceness:
+        _stand_back(process.pid, command.niceness)
+    return process
+
+
+def _stand_back(session: int, niceness: int) -> None:
+    """Let a whole session stand back for the others.
+
+    Linux with autogroups (sched(7)) shares the processors among sessions first; a process's own
+    niceness then only counts among those of its session. Elsewhere there is nothing to do.
+    """
+    deadline = time.monotonic() + _AUTOGROUP_PATIENCE_S
+    while True:
+        try:
+            Path(f"/proc/{session}/autogroup").write_text(str(niceness))
+            return
+        except BlockingIOError:  # an ordinary user may do it ten times a second
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_POLL_S)
+        except OSError:
+            return
 
 
 def stop_groups(stops: Mapping[ProcessRecord, signal.Signals], grace_s: float) -> None:

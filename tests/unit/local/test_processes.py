@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -79,6 +81,26 @@ def test_children_stop_when_the_one_who_started_them_is_killed(tmp_path: Path) -
     wait_for(lambda: not psutil.pid_exists(child) or _is_zombie(child), 5, "the child is gone")
 
 
+def test_who_stands_back_leaves_the_processor_to_others(tmp_path: Path) -> None:
+    processor = min(os.sched_getaffinity(0))
+    work = f"import os; os.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"
+    argv = [sys.executable, "-S", "-c", work]
+    with ExitStack() as ending:
+
+        def begin(niceness: int) -> psutil.Process:
+            started = start(Command(argv, ENVIRONMENT, niceness=niceness), tmp_path / "log")
+            ending.callback(started.wait)
+            ending.callback(started.kill)
+            return psutil.Process(started.pid)
+
+        patient, eager = begin(10), begin(0)
+        for process in (patient, eager):
+            wait_for(partial(_has_worked, process), 20, "it works")
+        before, goal = patient.cpu_times().user, eager.cpu_times().user + 0.4
+        wait_for(lambda: eager.cpu_times().user >= goal, 20, "the other one works")
+        assert patient.cpu_times().user - before < 0.2
+
+
 def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("\n".join(f"line {number}" for number in range(100)))
@@ -98,6 +120,10 @@ def test_another_account_gets_its_folder_where_it_can_reach_it(tmp_path: Path) -
     )
     if is_reachable_by_others(tmp_path):
         assert choose_folder(open_home, "postgres", account) == open_home / "postgres"
+
+
+def _has_worked(process: psutil.Process) -> bool:
+    return bool(process.cpu_times().user > 0.1)
 
 
 def _is_zombie(pid: int) -> bool:
