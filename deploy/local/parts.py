@@ -21,8 +21,9 @@ from mynah.contracts.tasks import SYNTHESIZE
 _CORES = os.cpu_count() or 1
 
 # On one machine all share the processors: requests are answered first, then comes live speech,
-# then its assembly, then what has time.
-LIVE_NICENESS, AUDIO_NICENESS, BATCH_NICENESS = 3, 5, 10
+# then its assembly, then what has time. Beyond 12, on a machine that others keep busy with four
+# processes a processor, stories get so little that their leases end.
+LIVE_NICENESS, AUDIO_NICENESS, BATCH_NICENESS = 3, 5, 12
 
 # A text with guidance takes two of the rows that are decoded at a time, 32 by default.
 _ENGINE_THREADS = 16

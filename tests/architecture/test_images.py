@@ -70,6 +70,11 @@ def test_compose_has_the_parts_of_the_platform(compose: dict[str, Any]) -> None:
     } <= set(compose["services"])  # fmt: skip
 
 
+def test_compose_lets_stories_stand_back_for_all_others(compose: dict[str, Any]) -> None:
+    shares = {name: part.get("cpu_shares", 1024) for name, part in compose["services"].items()}
+    assert shares.pop("tts-batch") < min(shares.values()) / 4
+
+
 def test_compose_checks_the_health_of_its_servers(compose: dict[str, Any]) -> None:
     for name in ("postgres", "redis", "minio", "gateway", "beat", "flower"):
         assert compose["services"][name]["healthcheck"], name
