@@ -85,6 +85,9 @@ class Settings(BaseSettings):
         600.0, ge=0, description="a loaded engine that was silent speaks a test; 0: never"
     )
     engine_test_timeout_s: float = Field(120.0, gt=0, description="for its first sound")
+    engine_wait_s: float = Field(
+        30.0, ge=0, description="work waits so long for an engine that none of its workers can use"
+    )
 
     # Chatterbox
     chatterbox_dir: Path | None = None  # its checkpoints; None = the hub's cache

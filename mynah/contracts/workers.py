@@ -8,15 +8,20 @@ from pydantic import BaseModel, ConfigDict
 class EngineReport(BaseModel):
     """Whether an engine can speak where its worker runs and, when not, why.
 
-    ``loaded``: it is in the worker's memory; false where processes of the worker load for
-    themselves.
+    ``code``: of the error behind ``reason``. ``loaded``: it is in the worker's memory; false where
+    processes of the worker load for themselves. ``queues``: those of the engine that the worker
+    was started with; ``given_back_s``: for how many seconds it has taken nothing from them, None
+    while it does.
     """
 
     model_config = ConfigDict(frozen=True)
 
     available: bool
     reason: str | None = None
+    code: str | None = None
     loaded: bool = False
+    queues: tuple[str, ...] = ()
+    given_back_s: float | None = None
 
 
 class RecognizerReport(BaseModel):

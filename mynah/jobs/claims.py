@@ -29,6 +29,10 @@ class MadeWay(Exception):
     """The step stands back for more urgent work, to be done again later."""
 
 
+class HandedBack(Exception):
+    """This worker cannot do the step, and takes no more such work: it is another worker's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a task works on: detached rows to read, and the token that lets it finish.

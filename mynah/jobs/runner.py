@@ -15,6 +15,7 @@ from mynah.errors import EngineUnavailable, MynahError
 from mynah.jobs.claims import (
     Claim,
     ClaimLost,
+    HandedBack,
     LeaseKeeper,
     MadeWay,
     claim_step,
@@ -33,7 +34,8 @@ Commit = Callable[[UnitOfWork, Job], None]
 """Writes a step's result inside the transaction that finishes it."""
 
 StepWork = Callable[[Claim], Commit]
-"""Does a step's work, returns how to write its result. Raises MynahError, ClaimLost, MadeWay."""
+"""Does a step's work, returns how to write its result. Raises MynahError, ClaimLost, MadeWay,
+HandedBack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class StepRunner:
                 self._finish(claim, commit)
         except ClaimLost:
             log.info("claim_lost", step_id=str(payload.step_id))
-        except MadeWay:
-            log.info("made_way", step_id=str(claim.step.id))
+        except (MadeWay, HandedBack) as reason:
+            log.info("step_put_back", step_id=str(claim.step.id), reason=str(reason))
             with self.new_uow() as uow:
                 put_back_step(uow, claim.step, claim.token, 0.0, is_free=True)
                 uow.commit()

@@ -20,6 +20,7 @@ from celery.signals import (
 
 from mynah.contracts.tasks import DELIVER, EXPIRE, SWEEP, TaskContract
 from mynah.contracts.workers import WorkerReport
+from mynah.messaging.intake import QueueIntake
 from mynah.messaging.late_events import LateEvents
 from mynah.messaging.presence import Announcer, Presence
 from mynah.observability.logging import configure_logging
@@ -94,15 +95,16 @@ def make_beat_app(settings: Settings) -> CeleryApp:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHooks:
-    """What a kind of worker does beside its tasks; each is given the queues that it serves.
+    """What a kind of worker does beside its tasks.
 
-    ``describe``: what others should know of it, asked again and again. ``begin``, ``end``: when a
-    process that runs its tasks starts, and ends; a forked one that ends is not told.
+    ``describe``: what others should know of it, asked again and again, by the queues that it was
+    started with. ``begin``, ``end``: when a process that runs its tasks starts, and ends; a forked
+    one that ends is not told.
     """
 
     describe: Callable[[frozenset[str]], WorkerReport] = lambda _: WorkerReport()
-    begin: Callable[[frozenset[str]], None] = lambda _: None
-    end: Callable[[frozenset[str]], None] = lambda _: None
+    begin: Callable[[QueueIntake], None] = lambda _: None
+    end: Callable[[], None] = lambda: None
 
 
 def make_worker_app(name: str, settings: Settings, hooks: WorkerHooks) -> CeleryApp:
@@ -112,18 +114,18 @@ def make_worker_app(name: str, settings: Settings, hooks: WorkerHooks) -> Celery
     _log_as_the_gateway_does(name, settings)
     announcer = Announcer(Presence(settings))
 
-    def queues() -> frozenset[str]:
-        return frozenset(app.amqp.queues.consume_from)
+    intake = QueueIntake(app)
 
     def announce(sender: Any, **_: object) -> None:
         if not isinstance(sender.pool, ForkingPool):  # tasks run in this very process
-            hooks.begin(queues())
-        announcer.start(sender.hostname, lambda: hooks.describe(queues()))
+            intake.open(sender)
+            hooks.begin(intake)
+        announcer.start(sender.hostname, lambda: hooks.describe(frozenset(intake.given)))
 
-    worker_process_init.connect(lambda **_: hooks.begin(queues()), weak=False)
+    worker_process_init.connect(lambda **_: hooks.begin(intake), weak=False)
     # All else in the worker's main process, which lives as long as the worker does.
     worker_ready.connect(announce, weak=False)
-    worker_shutdown.connect(lambda **_: hooks.end(queues()), weak=False)
+    worker_shutdown.connect(lambda **_: hooks.end(), weak=False)
     worker_shutdown.connect(lambda **_: announcer.stop(), weak=False)
     worker_init.connect(lambda **_: serve_metrics(settings.metrics_port), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: forget_process(pid), weak=False)

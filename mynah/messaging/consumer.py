@@ -50,8 +50,3 @@ def implements(
         return function
 
     return register
-
-
-def served_queues(app: Celery) -> frozenset[str]:
-    """The queues from which this worker takes messages."""
-    return frozenset(app.amqp.queues.consume_from)

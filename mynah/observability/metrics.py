@@ -65,6 +65,12 @@ ENGINE_UNLOADS = Counter(
 ENGINE_TESTS = Counter(
     "mynah_engine_tests_total", "Test sentences of loaded engines.", ["engine", "outcome"]
 )
+ENGINES_GIVEN_BACK = Gauge(
+    "mynah_engine_given_back",
+    "Workers that take no work for an engine, because it cannot speak there.",
+    ["engine"],
+    multiprocess_mode="livesum",
+)
 ENGINE_REQUESTS = Counter(
     "mynah_engine_requests_total", "Requests that left an engine's own queue.", ["engine"]
 )

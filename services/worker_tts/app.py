@@ -5,6 +5,7 @@ from __future__ import annotations
 from mynah.jobs.once import OncePerProcess
 from mynah.jobs.worker import worker_parts
 from mynah.messaging.celery_app import WorkerHooks
+from mynah.messaging.intake import QueueIntake
 from mynah.settings import load_settings
 from services.worker_tts.served_engines import ServedEngines
 from services.worker_tts.warming import begin_to_warm_up
@@ -12,8 +13,8 @@ from services.worker_tts.warming import begin_to_warm_up
 engines = OncePerProcess(lambda: ServedEngines(load_settings()))
 
 
-def _begin(queues: frozenset[str]) -> None:
-    engines().begin(queues, context().new_uow)
+def _begin(intake: QueueIntake) -> None:
+    engines().begin(intake, context().new_uow)
     begin_to_warm_up(tasks.speaker)
 
 
@@ -22,7 +23,7 @@ app, context = worker_parts(
     WorkerHooks(
         describe=lambda queues: engines().report(queues),
         begin=_begin,
-        end=lambda _: engines().end(),
+        end=lambda: engines().end(),
     ),
 )
 

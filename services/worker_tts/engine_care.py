@@ -16,6 +16,7 @@ from mynah.errors import EngineFailed, EngineUnavailable, MynahError
 from mynah.observability import metrics
 from mynah.settings import Settings
 from services.worker_tts.engine_host import RETRY_AFTER_S, EngineHost
+from services.worker_tts.engine_queues import EngineQueues
 from services.worker_tts.engine_test import make_test_profile, speak_test
 
 log = structlog.get_logger(__name__)
@@ -40,11 +41,15 @@ class EngineCare:
     """A thread that looks after the engines of a host until it is stopped.
 
     ``served``: the engines of this worker, in order. Those of them that the settings name are
-    loaded and tested at the start, and again some time after they failed.
+    loaded and tested at the start. One that failed gives its ``queues`` back, and is tried again
+    some time after; it takes work again when it speaks.
     """
 
-    def __init__(self, host: EngineHost, settings: Settings, served: Sequence[str]) -> None:
+    def __init__(
+        self, host: EngineHost, queues: EngineQueues, settings: Settings, served: Sequence[str]
+    ) -> None:
         self._host = host
+        self._queues = queues
         self._settings = settings
         wanted = {name.strip() for name in settings.warm_engines.split(",")}
         self._warm = tuple(engine_id for engine_id in served if engine_id in wanted)
@@ -82,6 +87,7 @@ class EngineCare:
     def look_after(self) -> None:
         """One round: figures, idle engines, the running test, and the next that is due."""
         self._count()
+        self._queues.settle()
         if self._settings.engine_idle_unload_s:
             self._host.unload_idle(self._settings.engine_idle_unload_s, frozenset(self._warm))
         self._watch_test()
@@ -91,11 +97,14 @@ class EngineCare:
 
     def _next_due(self) -> str | None:
         now, interval_s = time.monotonic(), self._settings.engine_test_interval_s
-        for engine_id in (*self._warm, *self._host.loaded()):
+        again = self._queues.due()
+        for engine_id in (*again, *self._warm, *self._host.loaded()):
             if engine_id in self._hanging:
                 continue
             state = self._host.state(engine_id)
-            if not state.is_loaded:
+            if self._queues.given_back_s(engine_id) is not None:
+                is_due = engine_id in again or state.problem is None
+            elif not state.is_loaded:
                 is_due = now - self._tried_at.get(engine_id, -math.inf) > RETRY_AFTER_S
             else:
                 is_due = engine_id in self._untried or 0 < interval_s < state.silent_s
@@ -105,6 +114,7 @@ class EngineCare:
 
     def _begin_test(self, engine_id: str) -> None:
         self._tried_at[engine_id] = time.monotonic()
+        self._queues.begin_look(engine_id)
         self._test = test = _Test(engine_id)
         test.thread = threading.Thread(
             target=self._try_out, args=(test,), name="engine-test", daemon=True
@@ -128,6 +138,7 @@ class EngineCare:
             late = EngineUnavailable(message, code="engine_silent")
             # Not unloaded: closing what hangs would hang too.
             self._host.accuse(test.engine_id, late, unload=False)
+            self._queues.give_back(test.engine_id, late)
             self._hanging[test.engine_id] = test
             self._test = None
             self._untried.discard(test.engine_id)
@@ -143,14 +154,23 @@ class EngineCare:
             fault = _as_fault(error)
             if fault.code == "engine_busy":  # it has no time or no memory now: no fault of its own
                 log.info("engine_not_tested", engine=engine_id, reason=fault.message)
+                self._let_requests_try(engine_id)
                 return
             metrics.ENGINE_TESTS.labels(engine_id, "failed").inc()
             self._host.accuse(engine_id, fault, unload=True)
+            self._queues.give_back(engine_id, fault)
             log.warning("engine_test_failed", engine=engine_id, exc_info=True)
         else:
             metrics.ENGINE_TESTS.labels(engine_id, "passed").inc()
+            self._queues.take_again(engine_id)
         finally:
             self._untried.discard(engine_id)
+
+    def _let_requests_try(self, engine_id: str) -> None:
+        """Where a faulty engine cannot be tested without unloading another: who needs it will."""
+        if self._queues.given_back_s(engine_id) is not None:
+            self._host.forgive(engine_id)
+            self._queues.take_again(engine_id)
 
     def _let_speak(self, test: _Test) -> None:
         engine_id = test.engine_id

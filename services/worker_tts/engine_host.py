@@ -59,11 +59,12 @@ class _Entry:
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """How an engine stands in this process: whether it is loaded, for how many seconds it has
-    said nothing without fault, and what is wrong with it."""
+    said nothing without fault, what is wrong with it, and the code of that."""
 
     is_loaded: bool = False
     silent_s: float = 0.0
     problem: str | None = None
+    code: str | None = None
 
 
 class EngineHost:
@@ -136,6 +137,7 @@ class EngineHost:
             is_loaded=slot is not None and slot.engine is not None,
             silent_s=0.0 if slot is None else time.monotonic() - slot.spoke_at,
             problem=None if problem is None else problem.error.message.rstrip("."),
+            code=None if problem is None else problem.error.code,
         )
 
     def accuse(self, engine_id: str, error: MynahError, *, unload: bool) -> None:
@@ -148,6 +150,11 @@ class EngineHost:
                 slot.is_leaving = True
                 victims = self._take_out_if_free(engine_id, slot)
         self._unload(victims, "faulty")
+
+    def forgive(self, engine_id: str) -> None:
+        """Forget what was wrong with an engine: the next request tries it."""
+        with self._changed:
+            self._problems.pop(engine_id, None)
 
     def unload_idle(self, idle_s: float, kept: frozenset[str] = frozenset()) -> None:
         """Unload what nobody has used for ``idle_s`` seconds, except ``kept``."""
@@ -172,7 +179,7 @@ class EngineHost:
 
     @contextmanager
     def _holding(self, engine_id: str, *, is_test: bool) -> Iterator[_Slot]:
-        slot, is_new = self._enter(engine_id)
+        slot, is_new = self._enter(engine_id, is_test=is_test)
         try:
             if is_new:
                 self._load(engine_id, slot)
@@ -180,13 +187,18 @@ class EngineHost:
         finally:
             self._leave(engine_id, slot, is_test=is_test)
 
-    def _enter(self, engine_id: str) -> tuple[_Slot, bool]:
-        """The engine's slot, counted as used, and whether it is empty, for this thread to load."""
+    def _enter(self, engine_id: str, *, is_test: bool) -> tuple[_Slot, bool]:
+        """The engine's slot, counted as used, and whether it is empty, for this thread to load.
+
+        What could not be loaded a moment ago is tried again by a test, not by a request.
+        """
         deadline = time.monotonic() + self._wait_s
         while True:
             # Looks at files, so not under the lock.
             need = None if engine_id in self._slots else self._measured(engine_id)
             with self._changed:
+                if not is_test:
+                    self._raise_fresh_problem(engine_id)
                 entry = self._try_to_enter(engine_id, need)
                 if entry is None:
                     self._wait(deadline)
@@ -205,7 +217,6 @@ class EngineHost:
                 return None
             slot.users += 1
             return _Entry(slot)
-        self._raise_fresh_problem(engine_id)
         if need is None:  # it has just left
             return _Entry(None)
         victims, has_room = self._make_room(need)
@@ -224,7 +235,9 @@ class EngineHost:
 
     def _raise_fresh_problem(self, engine_id: str) -> None:
         problem = self._problems.get(engine_id)
-        if problem is not None and time.monotonic() - problem.at < RETRY_AFTER_S:
+        if engine_id in self._slots or problem is None:
+            return
+        if time.monotonic() - problem.at < RETRY_AFTER_S:
             raise EngineUnavailable(problem.error.message, code=problem.error.code)
 
     def _measured(self, engine_id: str) -> int:
@@ -235,11 +248,13 @@ class EngineHost:
         except ImportError:  # loading it says what is missing
             return 0
         if need > self._budget:
-            raise EngineUnavailable(
+            too_large = EngineUnavailable(
                 f"The engine {engine_id!r} needs {need >> 20} MiB; engines may take "
                 f"{self._budget >> 20} MiB here.",
                 code="engine_too_large",
             )
+            self.accuse(engine_id, too_large, unload=False)
+            raise too_large
         return need
 
     def _make_room(self, need: int) -> tuple[list[tuple[str, _Slot]], bool]:

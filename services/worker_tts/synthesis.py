@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from mynah.audio.flac import encode_flac
 from mynah.contracts.object_keys import segment
@@ -22,7 +24,6 @@ from mynah.jobs.worker import WorkerContext
 from mynah.messaging.live import LiveWriter
 from mynah.observability.metrics import AUDIO_SECONDS, SYNTHESIS_SECONDS
 from mynah.recognition.base import Recognizer
-from services.worker_tts.engine_host import EngineHost
 from services.worker_tts.live_speech import open_live_piece
 from services.worker_tts.making_way import LiveFirst
 from services.worker_tts.profile_cache import ProfileCache
@@ -33,6 +34,15 @@ _FRESH_S = 0.5
 _RATES, _PITCHES, _VOLUMES = (0.5, 2.0), (-12.0, 12.0), (0.0, 2.0)  # of SynthesisSettings
 
 
+class Engines(Protocol):
+    """Where engines are had from."""
+
+    def using(self, engine_id: str) -> AbstractContextManager[SpeechEngine]:
+        """The engine by id, for as long as the block runs. Raises EngineUnavailable, NotFound,
+        HandedBack."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Speaker:
     """What speaking needs in this process.
@@ -41,7 +51,7 @@ class Speaker:
     """
 
     worker: WorkerContext
-    engines: EngineHost
+    engines: Engines
     profiles: ProfileCache
     recognizer: Recognizer | None = None
     live: LiveWriter | None = None

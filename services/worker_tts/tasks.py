@@ -6,7 +6,7 @@ from functools import partial
 
 from mynah.contracts.tasks import BUILD_PROFILE, SYNTHESIZE, StepPayload
 from mynah.jobs.once import OncePerProcess
-from mynah.messaging.consumer import implements, served_queues
+from mynah.messaging.consumer import implements
 from mynah.messaging.live import LiveWriter
 from mynah.recognition.registry import load_recognizer
 from services.worker_tts.app import app, context, engines
@@ -24,11 +24,11 @@ def speaker() -> Speaker:
     recognizer = load_recognizer(worker.settings.recognizer_dir)
     return Speaker(
         worker,
-        engines().host,
+        engines(),
         cache,
         recognizer,
         LiveWriter(worker.settings),
-        LiveFirst(worker.broker, served_queues(app)),
+        LiveFirst(worker.broker, engines().taken_queues),
     )
 
 

@@ -171,6 +171,23 @@ class StepRepository:
             select(Step.queue).where(Step.state == StepState.READY).distinct()
         ).all()
 
+    def waiting_jobs(
+        self, queues: Sequence[str], older_than: timedelta, limit: int
+    ) -> list[tuple[UUID, str]]:
+        """The jobs older than that with a ready step in one of these queues, and which queue."""
+        rows = self._session.execute(
+            select(Step.job_id, func.min(Step.queue))
+            .join(Job, Job.id == Step.job_id)
+            .where(
+                Step.state == StepState.READY,
+                Step.queue.in_(queues),
+                Job.created_at < func.now() - older_than,
+            )
+            .group_by(Step.job_id)
+            .limit(limit)
+        )
+        return [(job_id, queue) for job_id, queue in rows]
+
     def backlog(self) -> list[QueueBacklog]:
         """Depth and age per queue, from the truth."""
         oldest = func.min(Job.created_at).filter(Step.state == StepState.READY)

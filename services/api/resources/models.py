@@ -28,6 +28,11 @@ class ModelSchema(Schema):
     workers = fields.Integer(
         required=True, metadata={"description": "how many workers speak with it now"}
     )
+    faults = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "why workers that serve it cannot speak now, one for each"},
+    )
     sample_rate = fields.Integer(required=True)
     max_piece_characters = fields.Integer(required=True)
     supports_cloning = fields.Boolean(required=True)
@@ -88,5 +93,6 @@ def _show(info: EngineInfo, status: EngineStatus) -> dict[str, Any]:
         "available": status.available,
         "reason": status.reason,
         "workers": status.workers,
+        "faults": list(status.faults),
         "language_count": len(info.languages),
     }

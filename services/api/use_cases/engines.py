@@ -19,11 +19,13 @@ NO_WORKER = "no worker serves it at the moment"
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """Whether an engine can speak, why not, and how many workers serve it that can."""
+    """Whether an engine can speak, why not, how many workers serve it that can, and what those
+    say that cannot."""
 
     available: bool
     reason: str | None
     workers: int
+    faults: tuple[str, ...] = ()
 
 
 def living_workers(presence: Presence) -> dict[str, WorkerReport]:
@@ -42,6 +44,7 @@ def engine_status(engine_id: str, workers: Mapping[str, WorkerReport]) -> Engine
         return EngineStatus(found.available, found.reason, 0)
     said = [report.engines[engine_id] for report in workers.values() if engine_id in report.engines]
     able = sum(report.available for report in said)
+    faults = tuple(report.reason or "" for report in said if not report.available)
     if able:
-        return EngineStatus(True, None, able)
-    return EngineStatus(False, said[0].reason if said else NO_WORKER, 0)
+        return EngineStatus(True, None, able, faults)
+    return EngineStatus(False, faults[0] if faults else NO_WORKER, 0, faults)

@@ -64,6 +64,8 @@ def test_an_engine_is_available_where_a_living_worker_has_it(
     presence.announce("three@there", ABLE)
     presence.announce("audio@here", SOMETHING_ELSE)
     assert espeak(api, ann) == (True, None, 2)
+    shown = api.client.get("/api/tts/models/espeak/info", headers=ann.auth).get_json()
+    assert shown["faults"] == ["no voice today"]
 
 
 def test_an_engine_that_no_worker_can_load_says_why(

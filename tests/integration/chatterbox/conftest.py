@@ -190,7 +190,7 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path, models: Path) -> 
         "MYNAH_LEASE_S": "2",
         "MYNAH_HEARTBEAT_S": "0.5",
         "MYNAH_SWEEP_INTERVAL_S": "0.3",
-        "MYNAH_MAX_ATTEMPTS": "3",
+        "MYNAH_ENGINE_WAIT_S": "2",
         "OMP_NUM_THREADS": "1",
     }
     stage = Stage(gateway, gateway.register(), redis, folder, models, environment)

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from mynah.contracts.states import ENDED_JOB_STATES, JobState
+from mynah.contracts.states import ENDED_JOB_STATES, JobState, Lane
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.models import Job
 from mynah.db.unit_of_work import UnitOfWork
@@ -46,33 +46,34 @@ class Workers:
         self.sender = CelerySender(self.settings)
         self.new_uow = lambda: UnitOfWork(sessions, self.sender)
 
-    def start(self, name: str, app: str, *options: str) -> ServiceProcess:
+    def start(self, name: str, app: str, *options: str, **more: str) -> ServiceProcess:
         arguments = ["-m", "celery", "-A", app, *options]
-        process = ServiceProcess.python(name, arguments, self.environment, self.logs / name)
+        environment = {**self.environment, **more}
+        process = ServiceProcess.python(name, arguments, environment, self.logs / name)
         self.processes[name] = process.start()
         return process
 
     def start_worker(
-        self, name: str, app: str, queues: str, pool: str = "prefork", size: int = 1
+        self, name: str, app: str, queues: str, pool: str = "prefork", size: int = 1, **more: str
     ) -> ServiceProcess:
         process = self.start(
             name, app, "worker", "-n", f"{name}@%h", "-Q", queues, "-P", pool, "-c", str(size),
-            "--disable-prefetch", "--without-mingle", "--without-gossip",
+            "--disable-prefetch", "--without-mingle", "--without-gossip", **more,
         )  # fmt: skip
         process.wait_until_ready(lambda: "ready." in process.log_tail(), timeout_s=60)
         return process
 
-    def start_speaker(self, name: str) -> ServiceProcess:
-        return self.start_worker(name, "services.worker_tts.app", "tts.espeak.batch")
+    def start_speaker(self, name: str, lane: Lane = Lane.BATCH) -> ServiceProcess:
+        return self.start_worker(name, "services.worker_tts.app", f"tts.espeak.{lane}")
 
-    def speak(self, user_id: UUID, text: str, seed: int = 1) -> UUID:
+    def speak(self, user_id: UUID, text: str, seed: int = 1, lane: Lane = Lane.BATCH) -> UUID:
         """Order a speech; returns the job's id."""
         with self.new_uow() as uow:
             voice = uow.voices.page(
                 user_id, filters={"language": "en-us"}, name_contains="Ada", cursor=None, limit=1
             ).items[0]
             order = SpeechOrder(text, voice.id, seed=seed)
-            job = order_speech(uow, self.settings, Requester(user_id, "user", "r"), order)
+            job = order_speech(uow, self.settings, Requester(user_id, "user", "r"), order, lane)
             uow.commit()
             return job.id
 
@@ -109,6 +110,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory, parts_folder: Path) -> Ite
             "MYNAH_HEARTBEAT_S": "0.5",
             "MYNAH_SWEEP_INTERVAL_S": "0.5",
             "MYNAH_RELEASE_WINDOW": "4",
+            "MYNAH_ENGINE_WAIT_S": "2",
             "MYNAH_JWT_SECRET": JWT_SECRET,
             "MYNAH_WEBHOOKS_ALLOW_PRIVATE": "true",
             "OMP_NUM_THREADS": "1",

@@ -26,7 +26,9 @@ def names(presence: Presence) -> set[str]:
 def test_workers_tell_which_engines_they_serve(workers: Workers, presence: Presence) -> None:
     wait_for(lambda: {"speaker", "audio"} <= names(presence), 10, "the workers are seen")
     told = {name.partition("@")[0]: report for name, report in presence.reports().items()}
-    assert told["speaker"].engines == {"espeak": EngineReport(available=True)}
+    assert told["speaker"].engines == {
+        "espeak": EngineReport(available=True, queues=("tts.espeak.batch",))
+    }
     assert told["audio"].engines == {}
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 import numpy as np
 import pytest
 
 from mynah.contracts.workers import EngineReport, WorkerReport
+from mynah.errors import EngineFailed
+from mynah.messaging.intake import QueueIntake
 from mynah.settings import Settings
-from services.worker_tts import engine_care, engine_host
+from services.worker_tts import engine_queues
 from services.worker_tts.engine_care import EngineCare
 from services.worker_tts.engine_host import EngineHost
+from services.worker_tts.engine_queues import EngineQueues, queues_of
 from services.worker_tts.engine_test import mumble
 from services.worker_tts.health import find_fault
 from tests.parts import wait_for
@@ -34,9 +38,37 @@ def host(engine: FakeEngine) -> Iterator[EngineHost]:
     opened.close()
 
 
+class FakeIntake:
+    """A worker's queues, without a worker."""
+
+    def __init__(self) -> None:
+        self.given_back: set[str] = set()
+
+    def give_back(self, queues: Iterable[str]) -> bool:
+        self.given_back |= set(queues)
+        return True
+
+    def take_again(self, queues: Iterable[str]) -> None:
+        self.given_back -= set(queues)
+
+    def settle(self) -> None:
+        """Nothing to settle."""
+
+
 @pytest.fixture
-def care(host: EngineHost) -> EngineCare:
-    return EngineCare(host, SETTINGS, ["espeak"])
+def intake() -> FakeIntake:
+    return FakeIntake()
+
+
+@pytest.fixture
+def queues(intake: FakeIntake, monkeypatch: pytest.MonkeyPatch) -> EngineQueues:
+    monkeypatch.setattr(engine_queues, "FIRST_LOOK_S", 0.02)
+    return EngineQueues(cast(QueueIntake, intake))
+
+
+@pytest.fixture
+def care(host: EngineHost, queues: EngineQueues) -> EngineCare:
+    return EngineCare(host, queues, SETTINGS, ["espeak"])
 
 
 def look_until(care: EngineCare, condition: Callable[[], object], message: str) -> None:
@@ -69,44 +101,90 @@ def test_an_engine_is_tested_again_only_when_it_was_silent(
 
 
 def test_an_engine_that_fails_its_test_is_unloaded_told_of_and_tried_again(
-    host: EngineHost, care: EngineCare, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    host: EngineHost, care: EngineCare, engine: FakeEngine, intake: FakeIntake
 ) -> None:
     engine.is_broken = True
     look_until(care, lambda: not care.is_warming("espeak"), "it was tried")
     assert "It is broken" in str(host.state("espeak").problem)
     assert not host.state("espeak").is_loaded
+    assert intake.given_back == set(queues_of("espeak"))
     engine.is_broken = False
-    for module in (engine_care, engine_host):
-        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
-    look_until(care, lambda: host.state("espeak").problem is None, "it is well again")
+    look_until(care, lambda: not intake.given_back, "it takes work again")
+    assert engine.spoken
+    assert host.state("espeak").problem is None
+
+
+def test_what_stays_broken_is_looked_at_ever_more_rarely(
+    care: EngineCare, queues: EngineQueues, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_queues, "FIRST_LOOK_S", 100.0)
+    queues.give_back("espeak", EngineFailed("It is broken."))
+    now = time.monotonic()
+    pauses = []
+    for _ in range(4):
+        queues.begin_look("espeak")
+        pauses.append(queues._given_back["espeak"].look_at - now)
+    assert pauses == pytest.approx([200, 300, 300, 300], abs=1)
+    assert not queues.due()
+
+
+def test_an_engine_that_is_not_warm_is_looked_at_again_as_well(
+    host: EngineHost, queues: EngineQueues, engine: FakeEngine, intake: FakeIntake
+) -> None:
+    care = EngineCare(host, queues, Settings(engine_test_interval_s=0), ["espeak"])
+    fault = EngineFailed("It is broken.")
+    host.accuse("espeak", fault, unload=False)
+    queues.give_back("espeak", fault)
+    look_until(care, lambda: not intake.given_back, "it takes work again")
+    assert engine.spoken
+
+
+def test_a_faulty_engine_without_memory_for_a_test_is_left_to_the_next_request(
+    engine: FakeEngine, queues: EngineQueues, intake: FakeIntake
+) -> None:
+    host = EngineHost(100, load=lambda _: engine, measure=lambda _: 60)
+    with host.using("chatterbox"):
+        care = EngineCare(host, queues, Settings(), ["espeak"])
+        fault = EngineFailed("It is broken.")
+        host.accuse("espeak", fault, unload=False)
+        queues.give_back("espeak", fault)
+        look_until(care, lambda: not intake.given_back, "requests may try it")
+        assert host.state("espeak").problem is None
+    host.close()
 
 
 def test_an_engine_that_hangs_is_told_of_and_not_tested_twice(
-    host: EngineHost, engine: FakeEngine
+    host: EngineHost, queues: EngineQueues, engine: FakeEngine, intake: FakeIntake
 ) -> None:
     settings = SETTINGS.model_copy(update={"engine_test_timeout_s": 0.1})
-    care = EngineCare(host, settings, ["espeak"])
+    care = EngineCare(host, queues, settings, ["espeak"])
     engine.gate.clear()
     look_until(care, lambda: host.state("espeak").problem, "the fault is known")
     assert host.state("espeak").is_loaded
+    assert intake.given_back
     time.sleep(0.1)
     care.look_after()
     assert care._test is None
     engine.gate.set()
-    look_until(care, lambda: host.state("espeak").problem is None, "it speaks after all")
+    look_until(care, lambda: not intake.given_back, "it speaks after all")
+    assert host.state("espeak").problem is None
 
 
-def test_an_engine_for_which_there_is_no_memory_is_not_faulty(engine: FakeEngine) -> None:
+def test_an_engine_for_which_there_is_no_memory_is_not_faulty(
+    engine: FakeEngine, queues: EngineQueues
+) -> None:
     host = EngineHost(100, load=lambda _: engine, measure=lambda _: 60)
     with host.using("chatterbox"):
-        care = EngineCare(host, SETTINGS, ["espeak"])
+        care = EngineCare(host, queues, SETTINGS, ["espeak"])
         look_until(care, lambda: not care.is_warming("espeak"), "it was tried")
         assert host.state("espeak").problem is None
     host.close()
 
 
-def test_what_is_not_to_be_warm_is_left_to_the_first_request(host: EngineHost) -> None:
-    care = EngineCare(host, Settings(warm_engines="espeak"), ["chatterbox"])
+def test_what_is_not_to_be_warm_is_left_to_the_first_request(
+    host: EngineHost, queues: EngineQueues
+) -> None:
+    care = EngineCare(host, queues, Settings(warm_engines="espeak"), ["chatterbox"])
     care.look_after()
     assert not host.loaded()
     assert not care.is_warming("espeak")

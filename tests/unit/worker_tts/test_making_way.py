@@ -35,7 +35,7 @@ def claim_of(queue: str) -> Claim:
 
 
 def make_way(queues: Queues, claimed: str, served: set[str]) -> None:
-    LiveFirst(cast(Broker, queues), frozenset(served)).make_way(claim_of(claimed))
+    LiveFirst(cast(Broker, queues), lambda: served).make_way(claim_of(claimed))
 
 
 def test_a_batch_piece_makes_way_when_live_work_waits_for_its_worker() -> None:
