@@ -21,6 +21,7 @@ from mynah.engines.chatterbox.own_voice import OwnVoice
 from mynah.engines.chatterbox.profile import ProfileNetworks
 from mynah.engines.chatterbox.profile_layout import ProfileKind
 from mynah.engines.chatterbox.quantization import Precision
+from mynah.engines.chatterbox.readiness import check_cache
 from mynah.engines.chatterbox.s3gen.decoder import DecoderOptions, SpeechDecoder
 from mynah.engines.chatterbox.s3gen.scheduler import FlowScheduler
 from mynah.engines.chatterbox.scheduler import SchedulerLimits, SpeechScheduler
@@ -69,6 +70,7 @@ def load_model(model_id: str, settings: Settings) -> LoadedModel:
     """
     files, folder, device, precision = _decide(model_id, settings)
     config = files.t3_config
+    check_cache(config, precision.cache.itemsize, settings)
     watermarker = Watermarker()
     tokenizer = load_tokenizer(files, folder)
     voice_encoder = load_voice_encoder(folder / files.voice_encoder, device)

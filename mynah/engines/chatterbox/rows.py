@@ -33,6 +33,8 @@ LANGUAGES: Final = {
     "zh": "Chinese",
 }
 
+MAX_PIECE_CHARACTERS: Final = 300  # longer texts make it hallucinate (its issues 424, 457, 60)
+
 _REQUIRES: Final = (
     "torch",
     "torchaudio",
@@ -55,7 +57,7 @@ def _row(
         version="1",
         sample_rate=24_000,
         languages=languages,
-        max_piece_characters=300,  # longer texts make it hallucinate (its issues 424, 457, 60)
+        max_piece_characters=MAX_PIECE_CHARACTERS,
         supports_cloning=True,
         supports_training=False,
         supports_streaming=True,

@@ -23,8 +23,8 @@ from mynah.engines.chatterbox.statistics import DecodeStatistics, StatisticsReco
 from mynah.engines.chatterbox.t3.batch import DecodeBatch, Stream
 from mynah.engines.chatterbox.t3.conditioning import VoiceConditioning
 from mynah.engines.chatterbox.t3.guards import Ending, RepetitionGuard, limit_tokens
-from mynah.engines.chatterbox.t3.kv_cache import cache_bytes, round_up
 from mynah.engines.chatterbox.t3.model import T3Model
+from mynah.engines.chatterbox.t3.needs import cache_bytes, needed_positions, round_up
 from mynah.engines.chatterbox.t3.prefix_cache import PrefixCache
 from mynah.errors import EngineFailed, EngineUnavailable, InvalidRequest, MynahError, TextTooLong
 
@@ -150,7 +150,8 @@ class SpeechScheduler:
             raise InvalidRequest(message, fields={"exaggeration": [message]})
         handle = TokenStream(request, self._token_limit(request))
         rows, positions = self._needs(handle)
-        size = cache_bytes(self._model.config, self._model.cache_dtype, rows, round_up(positions))
+        width = self._model.cache_dtype.itemsize
+        size = cache_bytes(self._model.config, width, rows, round_up(positions))
         if size > self._limits.cache_bytes:
             raise TextTooLong("The text is too long for the memory that speech may use.")
         with self._wake:
@@ -330,5 +331,4 @@ class SpeechScheduler:
         """(rows, positions of each) that a request takes up to its last token."""
         request, config = handle.request, self._model.config
         rows = 2 if request.sampling.guidance > 0 and not config.is_gpt2 else 1
-        prompt = config.prefix_length + len(request.text) + 2
-        return rows, prompt + self._room(handle)
+        return rows, needed_positions(config, len(request.text), self._room(handle))

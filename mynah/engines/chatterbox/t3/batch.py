@@ -19,8 +19,9 @@ from mynah.engines.chatterbox.recordings import (
     upload,
 )
 from mynah.engines.chatterbox.sampling import Sampler, SamplingSettings
-from mynah.engines.chatterbox.t3.kv_cache import KvCache, round_up
+from mynah.engines.chatterbox.t3.kv_cache import KvCache
 from mynah.engines.chatterbox.t3.model import T3Model, VoicePrefix
+from mynah.engines.chatterbox.t3.needs import round_up
 from mynah.engines.chatterbox.t3.network import Attended
 
 _ATTENDED_STEP: Final = 16  # plain steps attend to multiples of this

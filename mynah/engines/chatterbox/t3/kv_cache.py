@@ -8,23 +8,12 @@ from __future__ import annotations
 
 import math
 import mmap
-from typing import Any, Final
+from typing import Any
 
 import torch
 
 from mynah.engines.chatterbox.t3.config import T3Config
-
-POSITION_STEP: Final = 64  # the cache's length is a multiple of this
-
-
-def round_up(positions: int, step: int = POSITION_STEP) -> int:
-    """To a multiple of ``step``: few different shapes for kernels and graphs."""
-    return -(-positions // step) * step
-
-
-def cache_bytes(config: T3Config, dtype: Any, rows: int, positions: int) -> int:
-    """The memory of a cache of that size."""
-    return int(2 * dtype.itemsize * config.layers * config.width * rows * positions)
+from mynah.engines.chatterbox.t3.needs import cache_bytes, round_up
 
 
 def _allocated(rows: int, positions: int) -> tuple[int, int]:
@@ -51,7 +40,7 @@ class KvCache:
         has_rows, has_positions = self.capacity
         if rows > has_rows or positions > has_positions:
             has_rows, has_positions = _allocated(rows, positions)
-        return cache_bytes(self._config, self._dtype, has_rows, has_positions)
+        return cache_bytes(self._config, self._dtype.itemsize, has_rows, has_positions)
 
     def reserve(self, rows: int, positions: int, used: int) -> bool:
         """Make room for that many rows of that many positions each, keeping what is there.

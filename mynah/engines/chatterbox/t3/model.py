@@ -14,7 +14,7 @@ from mynah.engines.chatterbox.checkpoint import load_t3_weights
 from mynah.engines.chatterbox.quantization import Precision, build_linear
 from mynah.engines.chatterbox.t3.conditioning import ConditioningEncoder, VoiceConditioning
 from mynah.engines.chatterbox.t3.config import T3Config
-from mynah.engines.chatterbox.t3.kv_cache import round_up
+from mynah.engines.chatterbox.t3.needs import round_up
 from mynah.engines.chatterbox.t3.network import Attended, Network
 from mynah.errors import InvalidRequest
 

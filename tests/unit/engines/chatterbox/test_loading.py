@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from bench.chatterbox import checkpoints
-from mynah.engines.chatterbox import checkpoint, loading
+from mynah.engines.chatterbox import checkpoint, loading, readiness
 from mynah.engines.chatterbox.quantization import Precision, build_linear
+from mynah.engines.chatterbox.rows import MAX_PIECE_CHARACTERS
 from mynah.engines.chatterbox.sampling import ENGLISH_SAMPLING
-from mynah.engines.chatterbox.scheduler import TokenRequest
-from mynah.errors import EngineUnavailable
+from mynah.engines.chatterbox.scheduler import SchedulerLimits, SpeechScheduler, TokenRequest
+from mynah.engines.chatterbox.t3.needs import least_cache_bytes
+from mynah.errors import EngineUnavailable, TextTooLong
 from mynah.settings import Settings
+from tests.unit.engines.chatterbox.conftest import build_case
 
 if TYPE_CHECKING:
     from tests.unit.engines.chatterbox.conftest import Case
@@ -71,3 +74,43 @@ def test_an_int8_row_does_not_depend_on_its_neighbours() -> None:
     together = linear(rows)
     alone = torch.cat([linear(row[None]) for row in rows])
     torch.testing.assert_close(together, alone)
+
+
+def test_a_cache_too_small_for_a_piece_is_refused_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    written = checkpoints.write_checkpoint(tmp_path, "english", small=True, parts="")
+    for name in written.files.required:
+        (written.folder / name).touch()
+    settings = Settings(chatterbox_dir=tmp_path, chatterbox_device="cpu", chatterbox_cache_mib=629)
+    with pytest.raises(EngineUnavailable) as refused:
+        loading.load_model("english", settings)
+    assert refused.value.code == "cache_too_small"
+    assert "MYNAH_CHATTERBOX_CACHE_MIB is 629" in refused.value.message
+    assert "630" in refused.value.message
+    enough = settings.model_copy(update={"chatterbox_cache_mib": 630})
+    with pytest.raises(EngineUnavailable, match="damaged"):
+        loading.load_model("english", enough)
+    for mib, is_refused in ((314, True), (315, False)):  # what auto becomes is not known there
+        asked = settings.model_copy(update={"chatterbox_cache_mib": mib})
+        assert ("CACHE_MIB" in str(readiness.check_readiness("chatterbox", asked))) is is_refused
+
+
+@pytest.mark.parametrize("name", ["english", "turbo"])
+def test_the_least_cache_that_is_named_is_enough_for_a_piece(
+    name: str, checkpoint_folder: Path
+) -> None:
+    case = build_case(checkpoint_folder, name)
+    least = least_cache_bytes(case.config, 4, MAX_PIECE_CHARACTERS)
+    text = case.text(length=MAX_PIECE_CHARACTERS + (0 if case.config.is_gpt2 else 1))
+    wanted = TokenRequest(case.voice(), text, ENGLISH_SAMPLING)
+    for limit, is_enough in ((least, True), (least // 2, False)):
+        scheduler = SpeechScheduler(case.ours, SchedulerLimits(cache_bytes=limit))
+        try:
+            if is_enough:
+                scheduler.submit(wanted).cancel()
+            else:
+                with pytest.raises(TextTooLong):
+                    scheduler.submit(wanted)
+        finally:
+            scheduler.close()
