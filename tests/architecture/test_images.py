@@ -80,6 +80,20 @@ def test_compose_checks_the_health_of_its_servers(compose: dict[str, Any]) -> No
         assert compose["services"][name]["healthcheck"], name
 
 
+def test_a_worker_that_shows_its_metrics_shows_those_of_all_its_processes(
+    compose: dict[str, Any],
+) -> None:
+    showing = [
+        service
+        for service in compose["services"].values()
+        if "MYNAH_METRICS_PORT" in (service.get("environment") or {})
+    ]
+    assert showing
+    for service in showing:
+        folder = service["environment"]["PROMETHEUS_MULTIPROC_DIR"]
+        assert any(mount.startswith(f"{folder}:") for mount in service["tmpfs"])
+
+
 def test_compose_holds_no_secret(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for name, value in (service.get("environment") or {}).items():
