@@ -163,11 +163,11 @@ def load_weights(
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     kept = {name: tensor for name, tensor in tensors.items() if name in expected}
     for name, tensor in kept.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor.sum())):
-            raise _damaged(path, f"{name} holds numbers that are not finite")
+            raise damaged(path, f"{name} holds numbers that are not finite")
     return kept
 
 
@@ -182,7 +182,7 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
             first = file.read(8)
             length = struct.unpack("<Q", first)[0] if len(first) == 8 else MAX_HEADER_BYTES + 1
             if length > min(MAX_HEADER_BYTES, size - 8):
-                raise _damaged(path, f"its {size} bytes are no safetensors file")
+                raise damaged(path, f"its {size} bytes are no safetensors file")
             header = json.loads(file.read(length))
         tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
         end = 8 + length + max((int(t["data_offsets"][1]) for t in tensors.values()), default=0)
@@ -191,11 +191,11 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
             f"The checkpoint file {path} is missing.", code="checkpoint_missing"
         ) from error
     except OSError as error:
-        raise _damaged(path, f"it cannot be read: {error.strerror}") from error
+        raise damaged(path, f"it cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise _damaged(path, "its table of tensors cannot be read") from error
+        raise damaged(path, "its table of tensors cannot be read") from error
     if end != size:
-        raise _damaged(path, f"it has {size} bytes where its table of tensors says {end}")
+        raise damaged(path, f"it has {size} bytes where its table of tensors says {end}")
     return tensors
 
 
@@ -216,7 +216,8 @@ def _check_header(
         raise _mismatch(path, f"the tensor {unknown[0]} is not one of this model")
 
 
-def _damaged(path: Path, what: str) -> EngineUnavailable:
+def damaged(path: Path, what: str) -> EngineUnavailable:
+    """The error for a file that is not whole, or not what it was."""
     return EngineUnavailable(
         f"The checkpoint file {path} is damaged: {what}.", code="checkpoint_damaged"
     )

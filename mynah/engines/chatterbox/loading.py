@@ -17,6 +17,7 @@ from mynah.engines.chatterbox.checkpoint import (
     find_checkpoint,
     load_weights,
 )
+from mynah.engines.chatterbox.checksums import check_sums
 from mynah.engines.chatterbox.own_voice import OwnVoice
 from mynah.engines.chatterbox.profile import ProfileNetworks
 from mynah.engines.chatterbox.profile_layout import ProfileKind
@@ -71,6 +72,7 @@ def load_model(model_id: str, settings: Settings) -> LoadedModel:
     files, folder, device, precision = _decide(model_id, settings)
     config = files.t3_config
     check_cache(config, precision.cache.itemsize, settings)
+    check_sums(folder, files.required)
     watermarker = Watermarker()
     tokenizer = load_tokenizer(files, folder)
     voice_encoder = load_voice_encoder(folder / files.voice_encoder, device)
