@@ -14,6 +14,7 @@ from mynah.engines.chatterbox.checkpoint import MODELS, find_checkpoint, read_he
 from mynah.engines.chatterbox.loading import choose_device, choose_precision, decoder_options
 from mynah.engines.chatterbox.quantization import Precision
 from mynah.engines.chatterbox.rows import MODEL_IDS
+from mynah.engines.chatterbox.t3.config import is_matrix, is_unused
 from mynah.errors import EngineUnavailable
 from mynah.settings import MiB, Settings, load_settings
 
@@ -36,7 +37,7 @@ def needed_memory(engine_id: str, settings: Settings | None = None) -> int:
     )
     decoder_width = decoder_options(precision).flow_dtype.itemsize
     weights = (
-        _bytes(folder / files.t3, lambda _: _T3_BYTES[precision])
+        _bytes(folder / files.t3, lambda name: _t3_bytes(name, precision))
         + _bytes(
             folder / files.s3gen,
             lambda name: decoder_width if name.startswith(_IN_DECODER) else _EXACT_BYTES,
@@ -44,6 +45,12 @@ def needed_memory(engine_id: str, settings: Settings | None = None) -> int:
         + _bytes(folder / files.voice_encoder, lambda _: _EXACT_BYTES)
     )
     return weights + (settings.chatterbox_cache_mib + settings.chatterbox_prefix_mib) * MiB
+
+
+def _t3_bytes(name: str, precision: Precision) -> int:
+    if is_unused(name):
+        return 0
+    return _T3_BYTES[precision] if is_matrix(name) else _EXACT_BYTES
 
 
 def device_bytes(device: Any) -> int:

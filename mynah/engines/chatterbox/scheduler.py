@@ -246,6 +246,7 @@ class SpeechScheduler:
         else:
             self._running[stream] = _Running(handle, stream)
             self._recorder.started(time.monotonic() - handle.submitted_at)
+        self._prefixes.trim()  # this text may have made one longer
 
     def _advance(self) -> None:
         for running in list(self._running.values()):

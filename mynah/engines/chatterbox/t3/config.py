@@ -59,12 +59,26 @@ TURBO: Final = T3Config("gpt2", 24, 1024, 16, 4096, GPT2_VOCABULARY, 6563, 375)
 
 Shape = tuple[int, ...]
 
+_MATRICES: Final = ("_proj.weight", ".c_attn.weight", ".c_fc.weight", "speech_head.weight")
+_UNUSED: Final = ("text_head.weight", "tfmr.embed_tokens.weight", "tfmr.wte.weight")
+
 
 def tensor_shapes(config: T3Config) -> dict[str, Shape]:
     """Every tensor of the model's safetensors file, by name."""
     shapes = dict(_shared_shapes(config))
     shapes.update(_gpt2_shapes(config) if config.is_gpt2 else _llama_shapes(config))
     return shapes
+
+
+def is_matrix(name: str) -> bool:
+    """Whether a tensor is a matrix of the network, which is laid out anew in the number format that
+    was chosen; the others are kept as they are."""
+    return name.endswith(_MATRICES)
+
+
+def is_unused(name: str) -> bool:
+    """Whether a tensor is in the file, but not in the model."""
+    return name in _UNUSED
 
 
 def _shared_shapes(config: T3Config) -> Iterator[tuple[str, Shape]]:

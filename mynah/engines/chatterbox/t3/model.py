@@ -13,7 +13,7 @@ from torch.nn import functional
 from mynah.engines.chatterbox.checkpoint import load_t3_weights
 from mynah.engines.chatterbox.quantization import Precision, build_linear
 from mynah.engines.chatterbox.t3.conditioning import ConditioningEncoder, VoiceConditioning
-from mynah.engines.chatterbox.t3.config import T3Config
+from mynah.engines.chatterbox.t3.config import T3Config, is_matrix, is_unused
 from mynah.engines.chatterbox.t3.needs import round_up
 from mynah.engines.chatterbox.t3.network import Attended, Network
 from mynah.errors import InvalidRequest
@@ -71,7 +71,14 @@ class T3Model:
     @classmethod
     def load(cls, path: Path, config: T3Config, precision: Precision, device: Any) -> T3Model:
         """From a checkpoint's file. Raises EngineUnavailable."""
-        return cls(config, load_t3_weights(path, config), precision, device)
+        tensors = load_t3_weights(path, config)
+        # What is kept as it is would keep the whole file in memory, into which it points.
+        kept = {
+            name: tensor if is_matrix(name) else tensor.clone()
+            for name, tensor in tensors.items()
+            if not is_unused(name)
+        }
+        return cls(config, kept, precision, device)
 
     @property
     def cache_dtype(self) -> Any:

@@ -11,8 +11,7 @@ from mynah.engines.chatterbox.t3.model import T3Model, VoicePrefix
 class PrefixCache:
     """Computes a voice's prefix once. Not thread-safe: one thread owns it.
 
-    A prefix grows with the texts that are spoken (``T3Model.add_empty_text``); the budget is looked
-    at with each new voice.
+    A prefix grows with the texts that are spoken (``T3Model.add_empty_text``): ``trim`` after each.
     """
 
     def __init__(self, model: T3Model, max_bytes: int) -> None:
@@ -37,6 +36,10 @@ class PrefixCache:
         self.misses += 1
         prefix = self._model.compute_prefix(voice, exaggeration)
         self._prefixes[key] = prefix
-        while len(self._prefixes) > 1 and self.size_bytes > self._max_bytes:
-            self._prefixes.popitem(last=False)
         return prefix
+
+    def trim(self) -> None:
+        """Forget those that were used longest ago until the others fit; a single one that is too
+        large is computed for each text."""
+        while self.size_bytes > self._max_bytes:
+            self._prefixes.popitem(last=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from mynah.engines.chatterbox.quantization import Precision, build_linear
 from mynah.engines.chatterbox.rows import MAX_PIECE_CHARACTERS
 from mynah.engines.chatterbox.sampling import ENGLISH_SAMPLING
 from mynah.engines.chatterbox.scheduler import SchedulerLimits, SpeechScheduler, TokenRequest
+from mynah.engines.chatterbox.t3.model import T3Model
 from mynah.engines.chatterbox.t3.needs import least_cache_bytes
 from mynah.errors import EngineUnavailable, TextTooLong
 from mynah.settings import Settings
@@ -94,6 +97,15 @@ def test_a_cache_too_small_for_a_piece_is_refused_before_anything_is_loaded(
     for mib, is_refused in ((314, True), (315, False)):  # what auto becomes is not known there
         asked = settings.model_copy(update={"chatterbox_cache_mib": mib})
         assert ("CACHE_MIB" in str(readiness.check_readiness("chatterbox", asked))) is is_refused
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells by Linux' table of what is mapped")
+@pytest.mark.parametrize("precision", list(Precision))
+def test_a_loaded_model_no_longer_holds_its_file(case: Case, precision: Precision) -> None:
+    model = T3Model.load(case.path, case.config, precision, "cpu")
+    gc.collect()
+    assert str(case.path) not in Path("/proc/self/maps").read_text()
+    assert model.compute_prefix(case.voice(), 0.5).size_bytes
 
 
 @pytest.mark.parametrize("name", ["english", "turbo"])

@@ -264,6 +264,23 @@ def test_a_voice_s_prefix_is_computed_once(english: Case, scheduler: SpeechSched
     assert (figures.prefix_hits, figures.prefix_misses) == (2, 2)
 
 
+def test_the_voices_that_are_kept_ready_stay_within_their_memory(english: Case) -> None:
+    config = english.config
+    position = 2 * 4 * config.layers * config.width
+    guided = replace(ENGLISH_SAMPLING, guidance=0.5)
+    # Three short texts' places fit; a long text makes its voice's prefix longer than that.
+    limit = 3 * position * (config.prefix_length + 64)
+    scheduler = SpeechScheduler(english.ours, SchedulerLimits(prefix_bytes=limit))
+    for number, length in ((1, 10), (2, 10), (3, 10), (1, 120), (2, 250), (4, 10)):
+        wanted = request(
+            english, number, text=english.text(number, length), sampling=guided, max_tokens=2
+        )
+        assert tokens_of(scheduler.submit(wanted)) == alone(english, wanted)
+        assert scheduler._prefixes.size_bytes <= limit
+    assert scheduler._prefixes.size_bytes
+    scheduler.close()
+
+
 def test_a_fault_of_the_batch_fails_who_is_in_it_and_the_next_is_served(
     english: Case, scheduler: SpeechScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
