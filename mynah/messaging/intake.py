@@ -23,6 +23,7 @@ class QueueIntake:
         self._consumer: Any = None
         self._given: tuple[str, ...] | None = None
         self._given_back: frozenset[str] = frozenset()
+        self._is_settled = True
         self._lock = threading.Lock()
 
     def open(self, consumer: Any) -> None:
@@ -49,6 +50,7 @@ class QueueIntake:
             return False
         with self._lock:
             self._given_back |= frozenset(queues)
+            self._is_settled = False
         self.settle()
         return True
 
@@ -56,12 +58,13 @@ class QueueIntake:
         """Take messages from these queues again."""
         with self._lock:
             self._given_back -= frozenset(queues)
+            self._is_settled = False
         self.settle()
 
     def settle(self) -> None:
-        """Have the consumer do what was decided, where it does not yet: a connection that broke
+        """Have the consumer do what was decided, where it has not yet: a connection that broke
         meanwhile may have swallowed it."""
-        if self._consumer is not None and tuple(self._selected()) != self.taken:
+        if not self._is_settled and self._consumer is not None:
             self._consumer.call_soon(self._apply)
 
     def _selected(self) -> list[str]:
@@ -69,8 +72,11 @@ class QueueIntake:
 
     def _apply(self) -> None:
         """In the consumer's thread. What is taken again goes to its old place: queues are read in
-        the order in which they were added, live before batch."""
-        wanted, present = self.taken, self._selected()
+        the order in which they were added, live before batch. Those that an operator added stay."""
+        with self._lock:
+            wanted = self.taken
+            self._is_settled = True
+        present = [queue for queue in self._selected() if queue in self.given]
         for queue in [queue for queue in present if queue not in wanted]:
             self._change(self._consumer.cancel_task_queue, queue)
         present = [queue for queue in present if queue in wanted]
