@@ -19,6 +19,9 @@ torch.set_num_threads(1)
 # A long text is spoken for long, a short one for a second or two.
 load_at_test_size(pytest.MonkeyPatch(), lambda text: 30 + max(0, len(text) - 60) * 6)
 
+from services.worker_tts import engine_queues  # noqa: E402
 from services.worker_tts.app import app  # noqa: E402
+
+engine_queues.FIRST_LOOK_S = 0.5  # type: ignore[misc]
 
 __all__ = ["app"]

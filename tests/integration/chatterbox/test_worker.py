@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import socket
 import subprocess
 import sys
@@ -223,8 +224,8 @@ def test_a_worker_that_is_told_to_end_closes_its_engines(stage: Stage, voice_id:
     assert '"reason": "shutdown"' in log
 
 
-def test_a_damaged_checkpoint_is_told_of_and_fails_only_its_own_jobs(
-    stage: Stage, voice_id: str, damaged_models: Path
+def test_a_damaged_checkpoint_is_told_of_fails_only_its_own_jobs_and_may_be_mended(
+    stage: Stage, voice_id: str, models: Path, damaged_models: Path
 ) -> None:
     stage.stop_speakers()
     stage.start_speaker("speaker-3", MYNAH_CHATTERBOX_DIR=str(damaged_models))
@@ -241,3 +242,7 @@ def test_a_damaged_checkpoint_is_told_of_and_fails_only_its_own_jobs(
     wait_for(lambda: "ve.safetensors" in str(listed()["reason"]), 25, "it is told")
     assert not listed()["available"]
     assert json_of(stage.get("/api/tts/models/espeak/info"))["available"]
+    name = "chatterbox/ve.safetensors"
+    shutil.copy(models / name, damaged_models / name)
+    wait_for(lambda: listed()["available"], 40, "it is mended")
+    assert stage.spoken(stage.order(voice_id, TEXT)).size
