@@ -46,7 +46,7 @@ def fail_mute_jobs(
 
 def find_mute_queues(workers: Iterable[WorkerReport], wait_s: float) -> Mapping[str, EngineReport]:
     """The queues that every worker which was started with them gave back longer ago than
-    ``wait_s``, and what one of these says of the engine."""
+    ``wait_s``, and what one of these says of the engine. One without a fault is being tested."""
     said: dict[str, list[EngineReport]] = {}
     for worker in workers:
         for report in worker.engines.values():
@@ -55,5 +55,10 @@ def find_mute_queues(workers: Iterable[WorkerReport], wait_s: float) -> Mapping[
     return {
         queue: reports[0]
         for queue, reports in said.items()
-        if all(each.given_back_s is not None and each.given_back_s >= wait_s for each in reports)
+        if all(_has_given_up(each, wait_s) for each in reports)
     }
+
+
+def _has_given_up(report: EngineReport, wait_s: float) -> bool:
+    given_back_s = report.given_back_s
+    return report.code is not None and given_back_s is not None and given_back_s >= wait_s

@@ -16,11 +16,13 @@ from tests.factories import QUEUE, Database, add_job, add_user, job_row
 WAIT_S = 30.0
 
 
-def worker(given_back_s: float | None, queue: str = QUEUE) -> WorkerReport:
+def worker(
+    given_back_s: float | None, queue: str = QUEUE, code: str | None = "checkpoint_damaged"
+) -> WorkerReport:
     report = EngineReport(
         available=given_back_s is None,
         reason="its file x is damaged",
-        code="checkpoint_damaged",
+        code=code,
         queues=(queue,),
         given_back_s=given_back_s,
     )
@@ -53,6 +55,7 @@ def test_a_job_that_only_broken_workers_could_do_fails_with_the_reason(database:
         [worker(99), worker(None)],  # another takes such work
         [worker(99), worker(1)],  # another has only just given it back, and may be mended
         [worker(99, "tts.other.batch")],
+        [worker(99, code=None)],  # it was loaded, and is being tested
         [WorkerReport()],
     ],
 )
