@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from bench.chatterbox import checkpoints
 from mynah.engines.chatterbox.checksums import SUMS_FILE, check_sums
+from mynah.engines.chatterbox.loading import load_model
 from mynah.errors import EngineUnavailable
+from mynah.settings import Settings
 
 LAYER = "tfmr.layers.1"
 SWAPS = [
@@ -22,7 +24,7 @@ SWAPS = [
 
 
 @pytest.fixture
-def written(checkpoint_folder: Path, tmp_path: Path) -> checkpoints.WrittenModel:
+def written(tmp_path: Path) -> checkpoints.WrittenModel:
     return checkpoints.write_checkpoint(tmp_path, "english", small=True, parts="t3")
 
 
@@ -55,6 +57,18 @@ def test_swapped_tensors_of_one_shape_are_found_by_the_list_of_sums(
     assert refused.value.code == "checkpoint_damaged"
     assert written.files.t3 in refused.value.message
     assert SUMS_FILE in refused.value.message
+
+
+def test_a_model_is_not_loaded_from_a_file_that_is_not_the_listed_one(
+    written: checkpoints.WrittenModel,
+) -> None:
+    for name in (written.files.s3gen, written.files.voice_encoder):
+        (written.folder / name).touch()
+    write_sums(written.folder)
+    swap(written.folder / written.files.t3, *SWAPS[0])
+    settings = Settings(chatterbox_dir=written.folder, chatterbox_device="cpu")
+    with pytest.raises(EngineUnavailable, match=r"t3_cfg\.safetensors is damaged: its sha256"):
+        load_model("english", settings)
 
 
 def test_the_hubs_cache_names_large_files_by_their_sums(
