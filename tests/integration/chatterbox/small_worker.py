@@ -22,6 +22,6 @@ load_at_test_size(pytest.MonkeyPatch(), lambda text: 30 + max(0, len(text) - 60)
 from services.worker_tts import engine_queues  # noqa: E402
 from services.worker_tts.app import app  # noqa: E402
 
-engine_queues.FIRST_LOOK_S = 0.5  # type: ignore[misc]
+engine_queues.FIRST_LOOK_S, engine_queues.MAX_LOOK_S = 0.5, 2.0  # type: ignore[misc]
 
 __all__ = ["app"]

@@ -28,7 +28,7 @@ def _host(budget_bytes: int) -> EngineHost:
 
 
 served_engines.EngineHost = _host  # type: ignore[misc,assignment]
-engine_queues.FIRST_LOOK_S = 0.25  # type: ignore[misc]
+engine_queues.FIRST_LOOK_S, engine_queues.MAX_LOOK_S = 0.25, 1.0  # type: ignore[misc]
 
 from services.worker_tts.app import app  # noqa: E402
 
