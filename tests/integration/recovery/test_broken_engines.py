@@ -33,7 +33,7 @@ def breakable(workers: Workers, mark: Path) -> Iterator[ServiceProcess]:
     """A worker in a pool of threads; another module's workers serve the batch lane as well."""
     process = workers.start_worker(
         "breakable", BREAKABLE, "tts.espeak.live,tts.espeak.batch", "threads", 2,
-        BROKEN_WHILE=str(mark),
+        BROKEN_WHILE=str(mark), MYNAH_WARM_ENGINES="",  # it finds out by its first piece
     )  # fmt: skip
     yield process
     process.stop()

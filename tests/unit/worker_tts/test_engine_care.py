@@ -131,7 +131,7 @@ def test_what_stays_broken_is_looked_at_ever_more_rarely(
 def test_an_engine_that_is_not_warm_is_looked_at_again_as_well(
     host: EngineHost, queues: EngineQueues, engine: FakeEngine, intake: FakeIntake
 ) -> None:
-    care = EngineCare(host, queues, Settings(engine_test_interval_s=0), ["espeak"])
+    care = EngineCare(host, queues, Settings(warm_engines="", engine_test_interval_s=0), ["espeak"])
     fault = EngineFailed("It is broken.")
     host.accuse("espeak", fault, unload=False)
     queues.give_back("espeak", fault)
@@ -144,7 +144,7 @@ def test_a_faulty_engine_without_memory_for_a_test_is_left_to_the_next_request(
 ) -> None:
     host = EngineHost(100, load=lambda _: engine, measure=lambda _: 60)
     with host.using("chatterbox"):
-        care = EngineCare(host, queues, Settings(), ["espeak"])
+        care = EngineCare(host, queues, Settings(warm_engines=""), ["espeak"])
         fault = EngineFailed("It is broken.")
         host.accuse("espeak", fault, unload=False)
         queues.give_back("espeak", fault)

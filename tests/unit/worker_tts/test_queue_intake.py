@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mynah.messaging.celery_app import make_app
+from mynah.messaging.celery_app import CeleryApp
 from mynah.messaging.intake import QueueIntake
-from mynah.settings import Settings
 
 GIVEN = ("tts.a.live", "tts.b.live", "tts.a.batch", "tts.b.batch")
 OF_A = ("tts.a.live", "tts.a.batch")
@@ -19,7 +18,7 @@ class FakeConsumer:
     """Celery's consumer, with the selection of a real app; ``swallows`` what it is to do soon."""
 
     def __init__(self) -> None:
-        self.app = make_app("test", Settings())
+        self.app = CeleryApp("test", set_as_current=False)
         self.app.amqp.queues.select(GIVEN)
         self.swallows = False
         self.is_cut_off = False
