@@ -38,7 +38,7 @@ class SwitchingMp3Encoder:
         self._current = self._open(bitrate_kbps)
         self._next: _RunUp | None = None
         self._frames = 0  # that came out
-        self._held: list[Mp3Frame] = []
+        self._held: list[bytes] = []
         self._recent: Samples = np.zeros(0, np.float32)
         self._recent_start = 0  # in samples of the stream
         self._frame_samples = 1152 if rate >= 32000 else 576
@@ -60,7 +60,7 @@ class SwitchingMp3Encoder:
     def flush(self) -> bytes:
         """The last frames; the encoder is spent afterwards. A change under way is given up."""
         rest = self._push(self._resampler.flush()) if self._resampler else b""
-        return rest + _joined([*self._held, *self._current.flush()])
+        return rest + b"".join([*self._held, *self._current.flush()])
 
     def _open(self, bitrate_kbps: int) -> _Track:
         return _Track(
@@ -77,9 +77,9 @@ class SwitchingMp3Encoder:
             frames = self._changed(self._next, frames)
         self._frames += len(frames)
         self._forget()
-        return _joined(frames)
+        return b"".join(frames)
 
-    def _changed(self, following: _RunUp, frames: list[Mp3Frame]) -> list[Mp3Frame]:
+    def _changed(self, following: _RunUp, frames: list[bytes]) -> list[bytes]:
         """What comes next while a change is under way.
 
         Both encoders are equally late; so the old one's last frames are held until it is known
@@ -89,7 +89,7 @@ class SwitchingMp3Encoder:
         for kept in range(len(self._held) + 1):
             spliced = following.frames_from(self._frames + kept)
             if spliced is not None:
-                out = [*self._held[:kept], *spliced]
+                out = [*self._held[:kept], *(frame.data for frame in spliced)]
                 self._current, self._next, self._held = following.track, None, []
                 return out
         settled = max(0, len(self._held) - HELD_FRAMES)
@@ -117,10 +117,10 @@ class _Track:
         self._encoder = encoder
         self._splitter = FrameSplitter()
 
-    def encode(self, block: Waveform) -> list[Mp3Frame]:
+    def encode(self, block: Waveform) -> list[bytes]:
         return self._splitter.split(self._encoder.encode(block))
 
-    def flush(self) -> list[Mp3Frame]:
+    def flush(self) -> list[bytes]:
         return self._splitter.split(self._encoder.flush())
 
 
@@ -133,7 +133,7 @@ class _RunUp:
         self._frames: list[Mp3Frame] = []
 
     def encode(self, block: Waveform) -> None:
-        self._frames += self.track.encode(block)
+        self._frames += map(Mp3Frame.parse, self.track.encode(block))
 
     def frames_from(self, number: int) -> list[Mp3Frame] | None:
         """The frames from the stream's frame ``number`` on, if they can stand alone."""
@@ -144,7 +144,3 @@ class _RunUp:
         dropped = max(0, number - RUN_UP_FRAMES - self._offset)
         self._frames = self._frames[dropped:]
         self._offset += dropped
-
-
-def _joined(frames: list[Mp3Frame]) -> bytes:
-    return b"".join(frame.data for frame in frames)
