@@ -44,6 +44,11 @@ class Waveform:
         """Length in seconds."""
         return self.frames / self.sample_rate
 
+    def part(self, start: int, longest_s: float) -> Waveform:
+        """So much of it, or what there is, from the frame ``start`` on; at least a frame."""
+        end = start + max(1, round(self.sample_rate * longest_s))
+        return Waveform(self.samples[..., start:end], self.sample_rate)
+
     def to_mono(self) -> Waveform:
         """The mean of all channels, shape ``(frames,)``."""
         if self.samples.ndim == 1:

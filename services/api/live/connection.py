@@ -6,10 +6,15 @@ import errno
 import select
 import socket
 import ssl
+import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from services.api.live.draining import unsent_bytes
+
+#: What the other side's end is told by. Where only POLLIN tells of it, unread bytes do so too.
+_CLOSING = select.POLLRDHUP if sys.platform == "linux" else select.POLLIN
 
 
 class StreamCut(ConnectionResetError):
@@ -32,14 +37,20 @@ class Connection:
             # For a listener who stops reading: sending would wait for ever.
             self._socket.settimeout(stall_timeout_s)
 
-    def is_gone(self) -> bool:
-        """Whether the other side has closed. While nothing is sent, nothing else would tell."""
+    def is_gone(self, within_s: float = 0.0) -> bool:
+        """Whether the other side has closed, or does within so many seconds.
+
+        While nothing is sent, nothing else would tell.
+        """
         if self._socket is None or isinstance(self._socket, ssl.SSLSocket):
+            time.sleep(within_s)
             return False
         try:
             poller = select.poll()
-            poller.register(self._socket, select.POLLIN)
-            return bool(poller.poll(0)) and self._socket.recv(1, socket.MSG_PEEK) == b""
+            poller.register(self._socket, _CLOSING)
+            if not poller.poll(within_s * 1000):
+                return False
+            return sys.platform == "linux" or self._socket.recv(1, socket.MSG_PEEK) == b""
         except OSError:  # reset by the other side
             return True
 

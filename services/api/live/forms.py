@@ -42,9 +42,10 @@ class StreamEncoder(Protocol):
 
 def split_block(block: Waveform, longest_s: float) -> Iterator[Waveform]:
     """A block in parts, so that what is to be sent does not wait for the encoding of the rest."""
-    frames = max(1, round(block.sample_rate * longest_s))
-    for start in range(0, block.frames, frames):
-        yield Waveform(block.samples[start : start + frames], block.sample_rate)
+    start = 0
+    while start < block.frames:
+        yield (part := block.part(start, longest_s))
+        start += part.frames
 
 
 class PcmEncoder:

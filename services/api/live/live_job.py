@@ -72,12 +72,13 @@ class LiveParts:
 class LiveSource:
     """One live job for its listener.
 
-    ``is_gone`` says that the listener left; ``patience_s``: how long nothing may come.
+    ``is_gone`` waits so many seconds for the listener to leave, and says whether they did;
+    ``patience_s``: how long nothing may come.
     """
 
     parts: LiveParts
     job: LiveJob
-    is_gone: Callable[[], bool]
+    is_gone: Callable[[float], bool]
     patience_s: float
     pieces_heard: int = 0
     _wanted_at: float = field(default_factory=time.monotonic)
@@ -107,11 +108,8 @@ class LiveSource:
         """A piece as it is spoken, every sample once."""
         heard_at = time.monotonic()
         while not stream.is_over:
-            if self.is_gone():
+            if self.is_gone(self._lead.rest_s(self.parts.slots.taken)):
                 raise StreamCut("listener left")
-            if rest_s := self._lead.rest_s(self.parts.slots.taken):
-                time.sleep(min(rest_s, LOOK_S))
-                continue
             blocks = self._read(stream)
             for fresh in stream.take_all(blocks):
                 heard_at = time.monotonic()

@@ -18,11 +18,11 @@ from mynah.observability.metrics import BITRATE_CHANGES
 from services.api.live.adapting import BitrateChoice
 from services.api.live.connection import StreamCut
 from services.api.live.draining import Drain, Drained
-from services.api.live.forms import StreamEncoder, split_block
+from services.api.live.forms import StreamEncoder
 
 #: Sound that may wait in a connection.
 QUEUED_S = 1.0
-#: How much is encoded at a time: each look at the connection costs its share.
+#: How much is encoded at a time where little fits: each look at the connection costs its share.
 STEP_S = 0.2
 #: How often whoever waits for room looks.
 LOOK_S = 0.02
@@ -65,8 +65,10 @@ class Pace:
 
         Raises StreamCut when the listener leaves, and what giving up does.
         """
-        for part in split_block(block, STEP_S):
-            self._wait_for_room()
+        frames = 0
+        while frames < block.frames:
+            part = block.part(frames, self._wait_for_room())
+            frames += part.frames
             if isinstance(encoder, SwitchingMp3Encoder):
                 encoder.switch(self.bitrate_kbps)
             data = encoder.encode(part)
@@ -78,12 +80,16 @@ class Pace:
         """The listener has thrown away what it had."""
         self._choice.restart()
 
-    def _wait_for_room(self) -> None:
+    def _wait_for_room(self) -> float:
+        """Wait until something may be sent; returns how many seconds of sound.
+
+        The first sound shall not wait for the encoding of what follows.
+        """
         taken_at, taken_s = time.monotonic(), -1.0
         while (drained := self._drain.look()) is not None:
             self._follow(drained)
             if drained.queued_s < QUEUED_S:
-                return
+                return max(STEP_S, QUEUED_S - drained.queued_s) if self._drain.sent_s else STEP_S
             if self._line.is_gone():
                 raise StreamCut("listener left")
             if drained.audio_s > taken_s:
@@ -91,6 +97,7 @@ class Pace:
             elif drained.at - taken_at > self._line.stall_timeout_s:
                 self._line.give_up()
             time.sleep(LOOK_S)
+        return QUEUED_S if self._drain.sent_s else STEP_S
 
     def _follow(self, drained: Drained) -> None:
         before = self._choice.kbps

@@ -18,7 +18,7 @@ from services.api.live.connection import StreamCut
 from services.api.live.forms import StreamEncoder, StreamForm, split_block
 from services.api.live.listening import leave, live_parts
 from services.api.live.live_job import LiveSource, SpokenPart
-from services.api.live.pacing import LOOK_S, STEP_S, Line, Pace
+from services.api.live.pacing import LOOK_S, QUEUED_S, Line, Pace
 from services.api.live.sockets.device_profiles import DeviceProfile
 from services.api.live.sockets.messages import END, show
 from services.api.live.sockets.session import Session
@@ -230,7 +230,7 @@ class Voicing:
             self._encoder = form.switching_encoder() if self._is_adaptive else form.encoder()
         self._pace = self._pace or self._new_pace(form)
         # No more than a device has room for, else as much at a time as costs little each.
-        for block in split_block(part.waveform, min(STEP_S, self._profile.ahead_s / 10)):
+        for block in split_block(part.waveform, min(QUEUED_S, self._profile.ahead_s / 10)):
             self._await_turn(self._pace)
             for data in self._pace.encoded(self._encoder, block):
                 sent += self._send_bytes(data)
@@ -272,8 +272,9 @@ class Voicing:
         """Say that all before a mark was sent."""
         self._socket.send(show("done", after=mark))
 
-    def _is_silenced(self) -> bool:
-        return self._interrupted.is_set() or self._is_stopped or not self._socket.is_open
+    def _is_silenced(self, within_s: float = 0.0) -> bool:
+        """Whether nobody hears what is spoken, now or within so many seconds."""
+        return self._interrupted.wait(within_s) or self._is_stopped or not self._socket.is_open
 
 
 class _Clock:
