@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Uuid, any_, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from mynah.contracts.states import ENDED_JOB_STATES, OPEN_JOB_STATES
@@ -71,7 +72,7 @@ class JobRepository:
                 Job.started_at,
                 Job.estimated_duration_s,
                 Job.actual_duration_s,
-            ).where(Job.id.in_(job_ids))
+            ).where(Job.id == any_(literal(job_ids, ARRAY(Uuid))))  # one text for any number
         )
         return [JobFigures(*row) for row in rows]
 
