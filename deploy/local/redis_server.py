@@ -37,6 +37,8 @@ class RedisServer:
             'save ""',
             "appendonly yes",
             "appendfsync everysec",
+            # Live speech fills the log, 50 kB/s for each listener; writing it anew takes seconds.
+            "auto-aof-rewrite-min-size 1gb",
             "maxmemory-policy noeviction",  # a queue must never forget
         ]
         self._configuration.touch(mode=0o600)
