@@ -31,6 +31,11 @@ class Lead:
         rest_s = min(lead_s / 2, LONGEST_REST_S) if lead_s > SPARE_S else 0.0
         self.rests_until = now + rest_s
 
+    @property
+    def dry_at(self) -> float:
+        """When all that was given is played; long ago before the first sound."""
+        return self.begun_at + self.given_s
+
     def rest_s(self, listeners: int) -> float:
         """How long one of so many listeners of this process can wait for more from now on."""
         return max(0.0, self.rests_until - time.monotonic()) if listeners >= CROWD else 0.0

@@ -9,7 +9,6 @@ This module brings numpy, scipy and the encoder: the gateway imports it after it
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from mynah.storage.base import ObjectStore
 from services.api.live.connection import StreamCut
 from services.api.live.lead import Lead
 from services.api.live.slots import StreamSlots
+from services.api.live.turns import TURNS
 from services.api.live.watching import JobWatcher, Watch
 from services.api.use_cases.live_speech import LiveJob, LivePiece
 
@@ -35,9 +35,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 0.1
 TOGETHER_S = 1.0  # of speech, the most that is joined and encoded at a time
-# Joining is a score of short calls of numpy that all let go of the interpreter. Threads that do
-# it side by side take it from each other at each of them, which costs more than the work.
-_JOINING = threading.Lock()
 _WANT_AGAIN_S = 5.0
 _FRAME_BYTES = 2
 
@@ -97,7 +94,7 @@ class LiveSource:
                 joiner.begin_piece(piece.voice)
                 self.pieces_heard += 1
                 for block in self._blocks(stream, watch):
-                    with _JOINING:
+                    with TURNS.turn(self._lead.dry_at):
                         joined = joiner.add(block)
                     yield SpokenPart(joined, piece)
                 rest = joiner.end_piece(piece.pause_after_ms)
@@ -113,8 +110,8 @@ class LiveSource:
             blocks = self._read(stream)
             for fresh in stream.take_all(blocks):
                 heard_at = time.monotonic()
-                self._lead.give(fresh.duration_s)
                 yield fresh
+                self._lead.give(fresh.duration_s)
             if blocks and not stream.has_gap:
                 continue
             stream.may_be_stored |= self._has_changed(watch)

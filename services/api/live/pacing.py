@@ -19,6 +19,8 @@ from services.api.live.adapting import BitrateChoice
 from services.api.live.connection import StreamCut
 from services.api.live.draining import Drain, Drained
 from services.api.live.forms import StreamEncoder
+from services.api.live.lead import Lead
+from services.api.live.turns import TURNS
 
 #: Sound that may wait in a connection.
 QUEUED_S = 1.0
@@ -54,6 +56,7 @@ class Pace:
         self._line = line
         self._drain = Drain(line.unsent)
         self._choice = BitrateChoice(bitrates)
+        self._lead = Lead()
 
     @property
     def bitrate_kbps(self) -> int:
@@ -71,7 +74,9 @@ class Pace:
             frames += part.frames
             if isinstance(encoder, SwitchingMp3Encoder):
                 encoder.switch(self.bitrate_kbps)
-            data = encoder.encode(part)
+            with TURNS.turn(self._lead.dry_at):
+                data = encoder.encode(part)
+            self._lead.give(part.duration_s)
             self._drain.sent(len(data), part.duration_s)
             if data:
                 yield data
