@@ -188,8 +188,11 @@ def test_what_cannot_be_resumed_is_refused(
     stage: Stage, phone: Phone, said: dict[str, Any], code: str
 ) -> None:
     start(stage, phone.client)
+    before = phone.client
     answer = phone.come_back(**said)
     assert answer["error_code"] == code
+    before.say("ping")
+    before.until("pong")  # nothing happened to the connection that is there
     phone.break_off()
 
 

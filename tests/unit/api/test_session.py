@@ -91,6 +91,25 @@ def test_only_so_much_is_kept() -> None:
         session.resume(Wire(), Received(10_001, 0), "name")
 
 
+def test_who_cannot_resume_leaves_the_connection_that_is_there_alone() -> None:
+    wire, slots = Wire(), [TooManyRequests("Too many wait.")]
+
+    def lay_aside() -> None:
+        raise slots[0]
+
+    session = Session(wire, resume_s=5, kept_bytes=100, lay_aside=lay_aside)
+    session.begin()
+    for _ in range(3):
+        session.send(bytes(60))
+    wrong = [(Received(1000, 0), InvalidRequest), (Received(0, 0), Gone)]
+    for received, error in [*wrong, (Received(180, 0), TooManyRequests)]:
+        with pytest.raises(error):
+            session.resume(Wire(), received, "name")
+    session.send(b"more")
+    assert wire.got[-1] == b"more"
+    assert not wire.is_broken
+
+
 def test_a_session_ends_when_nobody_comes_back_in_time() -> None:
     wire = Wire()
     session = open_session(wire)

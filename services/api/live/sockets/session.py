@@ -185,11 +185,15 @@ class Session:
         Raises Gone when that is not kept any more, InvalidRequest when it was never sent,
         what ``lay_aside`` does, SocketClosed when the new connection breaks at once.
         """
+        # First what refuses: the connection that is there would be lost for nothing. All that is
+        # asked for here only grows, so it needs no lock, which whoever sends may hold for long.
+        self._ensure_has(received)
+        with self._changed:
+            self._lay_aside()
         self.drop()  # whoever sends there lets go of the lock
         with self._lock:
             rest = self._rest(received)
             with self._changed:  # what the old connection still brings is not taken any more
-                self._lay_aside()
                 self._detach()
                 taken = self._taken
             transport.send(
@@ -209,8 +213,8 @@ class Session:
         self._transport = None
         self._expires_at = time.monotonic() + self.resume_s
 
-    def _rest(self, received: Received) -> list[str | bytes]:
-        """What the client does not have."""
+    def _ensure_has(self, received: Received) -> None:
+        """Raises Gone or InvalidRequest when what follows cannot be sent."""
         events = received.events
         if self._is_over or not self._may_break:
             raise Gone("The conversation has ended.", code="resume_expired")
@@ -220,6 +224,11 @@ class Session:
             events is not None and events < self._lost_events
         ):
             raise Gone("What follows is not kept any more.", code="resume_expired")
+
+    def _rest(self, received: Received) -> list[str | bytes]:
+        """What the client does not have. Raises as ``_ensure_has``."""
+        self._ensure_has(received)
+        events = received.events
         rest: list[str | bytes] = []
         for sent in self._kept:
             if isinstance(sent.message, bytes):
