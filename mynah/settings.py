@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(0, ge=0, le=10, description="whose X-Forwarded-For is believed")
     max_streams: int = Field(256, ge=1, description="listeners of one process, a thread each")
     max_streams_per_user: int = Field(12, ge=1, description="of one process")
+    max_strangers: int = Field(
+        64, ge=1, description="sockets of one process whose client has not said who it is"
+    )
     stream_heartbeat_s: float = Field(10.0, gt=0, description="silence that events may have")
     stream_stall_timeout_s: float = Field(
         300.0, gt=0, description="a listener who takes nothing for so long is cut off"

@@ -22,7 +22,7 @@ from mynah.storage.factory import open_store
 from mynah.webhooks.addresses import resolve_host
 from mynah.webhooks.asking import ResponderClient
 from services.api.compat.names import VendorNames, load_names
-from services.api.live.slots import StreamSlots
+from services.api.live.slots import TO_STRANGERS, StreamSlots
 from services.api.live.sockets.relaying import Sessions
 from services.api.live.watching import JobWatcher
 
@@ -41,6 +41,7 @@ class Container:
     presence: Presence
     watcher: JobWatcher
     slots: StreamSlots
+    strangers: StreamSlots
     broken_slots: StreamSlots
     sessions: Sessions
     names: VendorNames
@@ -74,6 +75,9 @@ def build_container(settings: Settings) -> Container:
         presence=Presence(settings),
         watcher=JobWatcher(new_uow),
         slots=StreamSlots(settings.max_streams, settings.max_streams_per_user),
+        strangers=StreamSlots(
+            settings.max_strangers, settings.max_streams_per_user, refusal=TO_STRANGERS
+        ),
         broken_slots=StreamSlots(
             settings.max_streams, settings.max_streams_per_user, BROKEN_SOCKETS
         ),

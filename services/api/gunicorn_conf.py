@@ -35,8 +35,8 @@ SWITCH_INTERVAL_S = 0.0005
 worker_class = "gthread"
 logger_class = GatewayLogger
 workers = 2
-# A listener takes one, and so does a broken socket that waits for its client.
-threads = REQUEST_THREADS + 2 * load_settings().max_streams
+# A listener takes one, and so do a broken socket that waits for its client and a stranger's.
+threads = REQUEST_THREADS + 2 * load_settings().max_streams + load_settings().max_strangers
 graceful_timeout = 5
 keepalive = 15
 # Heartbeat files on a disk can block a worker; in memory they cannot.

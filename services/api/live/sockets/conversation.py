@@ -35,7 +35,7 @@ from services.api.use_cases.speech import Requester
 from services.api.use_cases.speech_order import SpeechOrder
 
 LOOK_S = 0.2
-AUTHENTICATE_WITHIN_S = 10.0
+AUTHENTICATE_WITHIN_S = 5.0
 REASON_READ_WITHIN_S = 1.0
 SCOPE = "speech:write"
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import ExitStack
 from typing import Any, NoReturn, Self
-from uuid import UUID
 
 import structlog
 from flask import Response, request
@@ -14,24 +13,28 @@ from flask import Response, request
 from mynah.errors import Unavailable
 from services.api.auth.caller import Caller
 from services.api.bootstrap import Container
+from services.api.live.slots import name_of_address
 from services.api.live.sockets.websocket import WebSocket
 
 log = structlog.get_logger(__name__)
-
-_NOBODY = UUID(int=0)
 
 #: Talks until somebody ends it; gets the socket and the request's id, returns why it ended.
 Conversing = Callable[[WebSocket, str], str]
 
 
 class SocketSlot:
-    """The listener's slot of a socket: nobody's until its client has said who it is."""
+    """The listener's slot of a socket.
+
+    Until its client has said who it is, it is one of those of strangers, of which an address has
+    few: whoever says nothing takes none from those who are known, nor all from other addresses.
+    """
 
     def __init__(self, container: Container) -> None:
         self._slots = container.slots
+        self._strangers = container.strangers
         self._broken_slots = container.broken_slots
         self._held = ExitStack()
-        self._user_id: UUID | None = None
+        self._holder: Hashable = None
         self._is_aside = False
 
     def take(self, caller: Caller | None) -> None:
@@ -39,15 +42,16 @@ class SocketSlot:
 
         Raises as StreamSlots.
         """
-        user_id = caller.user_id if caller else _NOBODY
-        if user_id != self._user_id:
-            self._hold(self._slots.take(user_id))
-            self._user_id = user_id
+        slots = self._slots if caller else self._strangers
+        holder = caller.user_id if caller else name_of_address(request.remote_addr)
+        if holder != self._holder:
+            self._hold(slots.take(holder))
+            self._holder = holder
 
     def lay_aside(self) -> None:
         """The connection broke: its client's next one takes a slot. Raises as StreamSlots."""
         if not self._is_aside:
-            self._hold(self._broken_slots.take(self._user_id or _NOBODY))
+            self._hold(self._broken_slots.take(self._holder))
             self._is_aside = True
 
     def _hold(self, give_back: Callable[[], None]) -> None:
