@@ -150,6 +150,9 @@ class Settings(BaseSettings):
     stream_stall_timeout_s: float = Field(
         300.0, gt=0, description="a listener who takes nothing for so long is cut off"
     )
+    credential_check_interval_s: float = Field(
+        30.0, gt=0, le=60, description="of a listener's or a socket's key, token and account"
+    )
     socket_idle_timeout_s: float = Field(
         120.0, gt=0, description="a socket on which nothing is said or spoken is closed"
     )

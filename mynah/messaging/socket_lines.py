@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -37,7 +38,8 @@ class Kind(Enum):
 class Call:
     """Asks a process to go on with one of its conversations, over the line named ``line``.
 
-    ``received_events`` None: the client has not counted them.
+    ``received_events`` None: the client has not counted them. ``key_id`` and ``ends_at``: of the
+    credentials that the client came back with.
     """
 
     session: str
@@ -45,6 +47,26 @@ class Call:
     line: str
     received_bytes: int
     received_events: int | None
+    key_id: UUID | None = None
+    ends_at: datetime | None = None
+
+    def to_json(self) -> str:
+        """As ``from_json`` reads it."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Call:
+        """What ``to_json`` wrote. Raises ValueError, TypeError or KeyError for anything else."""
+        said = json.loads(text)
+        key_id, ends_at = said["key_id"], said["ends_at"]
+        return cls(
+            **{
+                **said,
+                "user_id": UUID(said["user_id"]),
+                "key_id": None if key_id is None else UUID(key_id),
+                "ends_at": None if ends_at is None else datetime.fromisoformat(ends_at),
+            }
+        )
 
 
 class SocketLines:
@@ -57,16 +79,12 @@ class SocketLines:
 
     def call(self, process: str, call: Call) -> None:
         """Call a process, which answers on the line."""
-        said = json.dumps({**asdict(call), "user_id": str(call.user_id)})
-        self._push(_calls(process), said.encode(), CALL_TTL_S)
+        self._push(_calls(process), call.to_json().encode(), CALL_TTL_S)
 
     def next_call(self, process: str, timeout_s: float) -> Call | None:
         """The next call to a process; None: none came in time (below READ_TIMEOUT_S)."""
         found = self._pop(_calls(process), timeout_s)
-        if found is None:
-            return None
-        said = json.loads(found)
-        return Call(**{**said, "user_id": UUID(said["user_id"])})
+        return None if found is None else Call.from_json(found)
 
     def send(self, line: str, way: str, kind: Kind, data: bytes = b"") -> int:
         """Put a message on a line; how many lie there now. ``way``: "up" or "down"."""

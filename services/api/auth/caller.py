@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -18,6 +18,7 @@ from mynah.db.models import User
 from mynah.errors import MynahError, NotAuthenticated, PermissionDenied
 from services.api.auth.api_keys import KEY_START, hash_key
 from services.api.auth.scopes import scopes_of_role
+from services.api.auth.standing import Grant, ensure_key_stands
 from services.api.auth.tokens import read_token
 from services.api.bootstrap import Container, current_container
 from services.api.compat.vendors import vendor_credential
@@ -30,7 +31,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An account in this request; ``key_id`` when it came with an API key."""
+    """An account in this request; ``key_id`` when it came with an API key.
+
+    ``ends_at``: of the access token that it came with.
+    """
 
     user_id: UUID
     role: str
@@ -38,6 +42,12 @@ class Caller:
     origin: Origin
     key_id: UUID | None = None
     monthly_character_quota: int | None = None  # None = the platform's
+    ends_at: datetime | None = None
+
+    @property
+    def grant(self) -> Grant:
+        """On what they were let in."""
+        return Grant(self.user_id, self.key_id, self.ends_at)
 
 
 def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -101,7 +111,11 @@ def _caller_of_token(container: Container, encoded: str) -> Caller:
         raise NotAuthenticated("The account is not active.", code="account_inactive")
     scopes = scopes_of_role(user.role)
     quota = user.monthly_character_quota
-    return Caller(user.id, user.role, scopes, "user", monthly_character_quota=quota)
+    return Caller(
+        *(user.id, user.role, scopes, "user"),
+        monthly_character_quota=quota,
+        ends_at=token.expires_at,
+    )
 
 
 def _caller_of_key(container: Container, key: str) -> Caller:
@@ -111,9 +125,7 @@ def _caller_of_key(container: Container, key: str) -> Caller:
         if found is None:
             raise NotAuthenticated("The API key is not valid.", code="invalid_api_key")
         api_key, user = found
-        is_over = api_key.expires_at is not None and api_key.expires_at <= now
-        if api_key.revoked_at is not None or is_over or not user.is_active:
-            raise NotAuthenticated("The API key is not valid any more.", code="invalid_api_key")
+        ensure_key_stands(api_key, user)
         if api_key.last_used_at is None or now - api_key.last_used_at > LAST_USED_PRECISION:
             api_key.last_used_at = now
             uow.commit()

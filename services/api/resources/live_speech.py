@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
@@ -11,6 +12,7 @@ from mynah.contracts.states import Lane
 from mynah.db.ids import new_id
 from mynah.errors import Gone, NotAuthenticated
 from services.api.auth.caller import current_caller
+from services.api.auth.standing import Grant, ensure_stands
 from services.api.auth.tokens import issue_token, read_token
 from services.api.blueprints import ApiBlueprint
 from services.api.bootstrap import current_container
@@ -54,10 +56,10 @@ class LiveSpeech(MethodView):
         """Open a link that was made before: what it stands for is spoken, each time anew."""
         if not query["token"]:
             raise NotAuthenticated("Send the token of a link.")
-        order, asker = _open_link(query["token"])
+        order, asker, grant = _open_link(query["token"])
         if request.method == "HEAD":  # nobody listens
             return Response((), content_type=_content_type(order))
-        return _speak(order, asker)
+        return _speak(order, asker, grant)
 
 
 @blp.route("/stream/link")
@@ -74,32 +76,33 @@ class Link(MethodView):
         order = LiveSpeechSchema().load(body)
         with container.new_uow() as uow:  # what cannot be spoken gets no link
             prepare_speech(uow, container.settings, requester(), order.speech, Lane.LIVE)
-        document = {"order": body, "origin": requester().origin}
-        encoded, token = issue_token(
-            container.settings, current_caller().user_id, "stream", expires_in_s
-        )
+        caller = current_caller()
+        key_id = None if caller.key_id is None else str(caller.key_id)
+        document = {"order": body, "origin": caller.origin, "key_id": key_id}
+        encoded, token = issue_token(container.settings, caller.user_id, "stream", expires_in_s)
         container.links.keep(token.id, document, expires_in_s)
         url = f"{container.settings.public_url}/api/tts/stream?token={encoded}"
         return {"url": url, "expires_at": token.expires_at}
 
 
-def _open_link(encoded: str) -> tuple[LiveOrder, Requester]:
-    """What a link stands for, and whose it is. Raises NotAuthenticated, Gone."""
+def _open_link(encoded: str) -> tuple[LiveOrder, Requester, Grant]:
+    """What a link stands for, who asks, on what grant. Raises NotAuthenticated, Gone."""
     container = current_container()
     token = read_token(container.settings, encoded, "stream")
     document = container.links.find(token.id)
     if document is None:
         raise Gone("The link has expired.", code="link_expired")
+    key_id = document.get("key_id")
+    grant = Grant(token.user_id, None if key_id is None else UUID(key_id))
     with container.new_uow() as uow:
-        user = uow.users.get(token.user_id)
-    if user is None or not user.is_active:
-        raise NotAuthenticated("The account is not active.", code="account_inactive")
+        user = ensure_stands(uow, grant)
     quota = user.monthly_character_quota
     asker = Requester(user.id, document["origin"], str(new_id()), quota)
-    return LiveSpeechSchema().load(document["order"]), asker
+    return LiveSpeechSchema().load(document["order"]), asker, grant
 
 
-def _speak(order: LiveOrder, asker: Requester) -> Response:
+def _speak(order: LiveOrder, asker: Requester, grant: Grant | None = None) -> Response:
+    """Answer while it is spoken. ``grant``: of who listens, if that is no caller."""
     # numpy, scipy and the encoder: a gateway that nobody listens to starts without them
     from services.api.live.listening import open_live  # noqa: PLC0415
 
@@ -113,7 +116,8 @@ def _speak(order: LiveOrder, asker: Requester) -> Response:
         is_adaptive=order.is_adaptive,
     )
     job = opened.job
-    response = answer_stream(container, job.id, opened.body, _content_type(order), opened.close)
+    kind = _content_type(order)
+    response = answer_stream(container, job.id, opened.body, kind, opened.close, grant=grant)
     response.headers["X-Job-ID"] = str(job.id)
     response.headers["X-Voice-ID"] = str(job.voice_id)
     response.headers["X-Sample-Rate"] = str(opened.form.output_rate)

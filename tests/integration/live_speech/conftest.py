@@ -89,11 +89,17 @@ class Stage:
         host, _, port = self.url.removeprefix("http://").partition(":")
         return host, int(port)
 
+    def gateway_processes(self) -> list[int]:
+        """The ids of the processes that answer."""
+        master = self.processes["gateway"].pid
+        return [
+            int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        ]
+
     def memory_mib(self) -> float:
         """What the gateway's processes have in memory."""
-        master = self.processes["gateway"].pid
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in children]
+        statistics = [Path(f"/proc/{pid}/statm") for pid in self.gateway_processes()]
+        pages = [int(one.read_text().split()[1]) for one in statistics]
         return sum(pages) * os.sysconf("SC_PAGESIZE") / 2**20
 
     def client(self, account: Account) -> httpx.Client:
@@ -179,6 +185,7 @@ def _environment(gateway: Gateway, folder: Path, address: str) -> dict[str, str]
         "MYNAH_STREAM_STALL_TIMEOUT_S": "1.5",
         "MYNAH_SYNC_TIMEOUT_S": "20",
         "MYNAH_RATE_LIMIT_PER_MINUTE": "1000000",
+        "MYNAH_CREDENTIAL_CHECK_INTERVAL_S": "0.5",
         "MYNAH_SOCKET_IDLE_TIMEOUT_S": "3",
         "MYNAH_SOCKET_RESUME_S": "2",
         "MYNAH_SOCKET_PING_INTERVAL_S": "1",
@@ -199,7 +206,7 @@ def _started(gateway: Gateway, redis: RedisPart, folder: Path) -> Iterator[Stage
     address = f"{HOST}:{find_spare_port()}"
     environment = _environment(gateway, folder, address)
     (folder / "notes").touch()
-    stage = Stage(gateway, redis, f"http://{address}", folder, environment, _add_voice(gateway))
+    stage = Stage(gateway, redis, f"http://{address}", folder, environment, add_voice(gateway))
     try:
         stage.start_speaker("speaker-1")
         stage.start_speaker("speaker-2")
@@ -223,7 +230,7 @@ def ann(stage: Stage) -> Account:
     return Account(account.id, account.email, token, account.key)
 
 
-def _add_voice(gateway: Gateway) -> UUID:
+def add_voice(gateway: Gateway) -> UUID:
     with gateway.container.new_uow() as uow:
         voice = Voice(
             id=new_id(), name=f"Slow {secrets.token_hex(3)}", language="en-us", engine="slow",

@@ -33,14 +33,14 @@ class Phone:
 
     def __init__(self, url: str, account: Account) -> None:
         self._url = url
-        self._account = account
+        self.account = account
         self._open = ExitStack()
         self.client = self._connect(url)
         self.session: str = self.client.until("ready")["session"]
         self.client.events.clear()
 
     def _connect(self, url: str) -> Client:
-        options: dict[str, Any] = {"additional_headers": self._account.auth, "close_timeout": 0.1}
+        options: dict[str, Any] = {"additional_headers": self.account.auth, "close_timeout": 0.1}
         return Client(self._open.enter_context(connect(url, **options)))
 
     def break_off(self) -> None:

@@ -19,6 +19,7 @@ from marshmallow import ValidationError
 
 from mynah.errors import Conflict, InvalidRequest, MynahError, NotAuthenticated, PermissionDenied
 from services.api.auth.caller import Caller, caller_of
+from services.api.auth.standing import UTTERANCE_LOOK_S, Standing
 from services.api.bootstrap import Container
 from services.api.live.sockets.device_profiles import DEVICE_PROFILES
 from services.api.live.sockets.ears import Ears
@@ -40,6 +41,12 @@ REASON_READ_WITHIN_S = 1.0
 SCOPE = "speech:write"
 
 
+def ensure_may_speak(caller: Caller) -> None:
+    """Raises PermissionDenied."""
+    if SCOPE not in caller.scopes:
+        raise PermissionDenied(f"This needs the scope {SCOPE}.", code="missing_scope")
+
+
 @dataclass(slots=True)
 class Conversation:
     """One client. ``caller`` None: it has to authenticate first, and then ``admit`` is called."""
@@ -49,6 +56,7 @@ class Conversation:
     request_id: str
     caller: Caller | None
     admit: Callable[[Caller], None]
+    _standing: Standing | None = None
     _order: SpeechOrder | None = None
     _voicing: Voicing | None = None
     _increments: Increments | None = None
@@ -74,10 +82,11 @@ class Conversation:
                 self._voicing.stop()
 
     def _talk(self) -> None:
-        self._authenticate()
+        standing = self._authenticate()
         settings, quiet_since = self.container.settings, time.monotonic()
         while True:
             message = self.socket.receive(LOOK_S)
+            standing.ensure(settings.credential_check_interval_s)
             if self._voicing is not None and self._voicing.has_ended:
                 self.socket.finish(NORMAL, "done")
                 return
@@ -100,19 +109,19 @@ class Conversation:
         """Whether somebody speaks, the device or its owner; sound alone is no speech."""
         return (self._voicing is not None and self._voicing.is_busy) or self._ears.is_busy
 
-    def _authenticate(self) -> None:
+    def _authenticate(self) -> Standing:
         """Take credentials in the first message, unless the request had some."""
         if self.caller is None:
             message = self.socket.receive(AUTHENTICATE_WITHIN_S)
             if not isinstance(message, str):
                 raise NotAuthenticated("Authenticate before anything else.")
             said = read_message(message)
-            if said["type"] != "authenticate" or not isinstance(said.get("token"), str):
+            if said["type"] != "authenticate":
                 raise NotAuthenticated("Authenticate before anything else.")
-            self.caller = caller_of(self.container, said["token"])
+            self.caller = self._caller_who_says(said)
             self.admit(self.caller)
-        if SCOPE not in self.caller.scopes:
-            raise PermissionDenied(f"This needs the scope {SCOPE}.", code="missing_scope")
+        ensure_may_speak(self.caller)
+        self._standing = Standing(self.container.new_uow, self.caller.grant)
         self.socket.send(
             show(
                 "ready",
@@ -121,6 +130,23 @@ class Conversation:
                 resume_s=self.container.settings.socket_resume_s,
             )
         )
+        return self._standing
+
+    def _caller_who_says(self, said: dict[str, Any]) -> Caller:
+        """Raises NotAuthenticated."""
+        if not isinstance(said.get("token"), str):
+            raise NotAuthenticated("Authenticate with a token.")
+        return caller_of(self.container, said["token"])
+
+    def _renew(self, said: dict[str, Any]) -> None:
+        """Go on with newer credentials of the same account, whatever becomes of the first ones."""
+        caller = self._caller_who_says(said)
+        ensure_may_speak(caller)
+        if self._standing is None or caller.user_id != self._standing.user_id:
+            raise PermissionDenied("This is another account's.", code="other_account")
+        self.caller = caller
+        self._standing.renew(caller.grant)
+        self.socket.send(show("authenticated"))
 
     def _handle(self, said: dict[str, Any]) -> None:
         kind = said.pop("type")
@@ -129,6 +155,9 @@ class Conversation:
             return
         if kind == "ping":
             self.socket.send(show("pong"))
+            return
+        if kind == "authenticate":
+            self._renew(said)
             return
         voicing = self._voicing
         if voicing is None:
@@ -164,8 +193,8 @@ class Conversation:
         profile = DEVICE_PROFILES[profile_name]
         self._voicing = Voicing(self.container, self.socket, profile, is_adaptive=order.is_adaptive)
         self.socket.begin()
-        if self.caller is not None:
-            self.container.sessions.add(self.socket, self.caller.user_id)
+        if self._standing is not None:
+            self.container.sessions.add(self.socket, self._standing)
 
     def _resume(self, said: dict[str, Any]) -> None:
         """Carry on a conversation that broke, wherever it is, until it ends."""
@@ -176,7 +205,7 @@ class Conversation:
         received = Received(found["received_bytes"], found["received_events"])
         if self.caller is not None:
             relay = Relay(self.container.sessions.lines, self.socket)
-            relay.run(found["session"], self.caller.user_id, received)
+            relay.run(found["session"], self.caller.grant, received)
 
     def _hear(self, text: Any) -> None:
         """Take an increment; say what is complete."""
@@ -230,6 +259,8 @@ class Conversation:
         if not text.strip() or voicing is None or order is None or asker is None:
             return
         with self._turn:
+            if self._standing is not None:
+                self._standing.ensure(UTTERANCE_LOOK_S)
             if voicing.is_full:
                 raise Conflict("Too much waits to be spoken; slow down.", code="too_much_waiting")
             job = order_utterance(self.container, asker, replace(order, text=text))

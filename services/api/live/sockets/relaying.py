@@ -14,13 +14,13 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from uuid import UUID
 
 import structlog
 
 from mynah.errors import BrokerUnavailable, Gone, InvalidRequest, MynahError
 from mynah.messaging.socket_lines import Call, Kind, SocketLines
 from mynah.observability.metrics import SOCKETS_RESUMED
+from services.api.auth.standing import Grant, Standing
 from services.api.live.sockets.session import GOODBYE_S, Received, Session
 from services.api.live.sockets.websocket import INTERNAL, SocketClosed
 
@@ -46,13 +46,13 @@ class Sessions:
         self._stall_timeout_s = stall_timeout_s
         self._gateway = secrets.token_hex(8)
         self._lock = threading.Lock()
-        self._sessions: dict[str, tuple[Session, UUID]] = {}
+        self._sessions: dict[str, tuple[Session, Standing]] = {}
         self._thread: threading.Thread | None = None
 
-    def add(self, session: Session, user_id: UUID) -> None:
-        """Let a user's session be resumed from now on."""
+    def add(self, session: Session, standing: Standing) -> None:
+        """Let a session be resumed from now on, by its user, whose grant counts then."""
         with self._lock:
-            self._sessions[self.name(session)] = (session, user_id)
+            self._sessions[self.name(session)] = (session, standing)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
                 self._thread.start()
@@ -91,12 +91,13 @@ class Sessions:
     def _answer(self, call: Call) -> None:
         line = LineSocket(self.lines, call.line, self._stall_timeout_s)
         with self._lock:
-            session, user_id = self._sessions.get(call.session, (None, None))
+            session, standing = self._sessions.get(call.session, (None, None))
         try:
-            if session is None or user_id != call.user_id:
+            if session is None or standing is None or standing.user_id != call.user_id:
                 raise _unknown()
             received = Received(call.received_bytes, call.received_events)
             session.resume(line, received, call.session)
+            standing.renew(Grant(call.user_id, call.key_id, call.ends_at))
             SOCKETS_RESUMED.inc()
         except SocketClosed:
             log.info("session_not_resumed", reason="its new connection broke")
@@ -224,14 +225,18 @@ class Relay:
         self._is_over = False
         self._goodbye: tuple[int, str] | None = None
 
-    def run(self, session: str, user_id: UUID, received: Received) -> None:
-        """Go on with a conversation until it or its client ends.
+    def run(self, session: str, grant: Grant, received: Received) -> None:
+        """Go on with a conversation until it or its client ends, on the grant of this connection.
 
         Raises Gone (``resume_expired``) when it does not wait any more, InvalidRequest (so much
         was not sent, or a message is no text), BrokerUnavailable.
         """
         process = session.partition(".")[0]
-        call = Call(session, user_id, self._line, received.sound_bytes, received.events)
+        call = Call(
+            *(session, grant.user_id, self._line, received.sound_bytes, received.events),
+            key_id=grant.key_id,
+            ends_at=grant.ends_at,
+        )
         self._lines.call(process, call)
         first = self._lines.receive(self._line, "down", ANSWER_WITHIN_S)
         if first is None or first[0] is Kind.REFUSED:
