@@ -9,12 +9,12 @@ from flask import current_app
 
 from mynah.db.connection import connect, make_session_factory
 from mynah.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from mynah.messaging.kept_documents import KeptDocuments
 from mynah.messaging.live import LiveReader
 from mynah.messaging.presence import Presence
 from mynah.messaging.questions import QuestionDesk
 from mynah.messaging.sender import Broker, CelerySender
 from mynah.messaging.socket_lines import SocketLines
-from mynah.messaging.stream_links import StreamLinks
 from mynah.observability.metrics import BROKEN_SOCKETS
 from mynah.settings import Settings
 from mynah.storage.base import ObjectStore
@@ -46,7 +46,8 @@ class Container:
     sessions: Sessions
     names: VendorNames
     live: LiveReader
-    links: StreamLinks
+    links: KeptDocuments
+    single_use_tokens: KeptDocuments
     questions: QuestionDesk
     responders: ResponderClient
 
@@ -84,7 +85,8 @@ def build_container(settings: Settings) -> Container:
         sessions=Sessions(SocketLines(settings), settings.stream_stall_timeout_s),
         names=load_names(settings.compat_names_file),
         live=LiveReader(settings),
-        links=StreamLinks(settings),
+        links=KeptDocuments(settings, "link"),
+        single_use_tokens=KeptDocuments(settings, "token"),
         questions=QuestionDesk(settings),
         responders=ResponderClient(
             resolve_host,

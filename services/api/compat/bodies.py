@@ -31,7 +31,12 @@ def read_json(schema: type[Schema]) -> dict[str, Any]:
 
 def load_said(schema: type[Schema], document: dict[str, Any]) -> dict[str, Any]:
     """What a client said; null counts as not said. Raises InvalidRequest."""
-    return _loaded(schema, _without_nulls(document))
+    try:
+        said = _without_nulls(document)
+    except RecursionError:
+        message = "The message is nested too deeply."
+        raise InvalidRequest(message, code="nested_too_deeply") from None
+    return _loaded(schema, said)
 
 
 def read_query(schema: type[Schema]) -> dict[str, Any]:
@@ -52,9 +57,9 @@ def _loaded(schema: type[Schema], document: Mapping[str, Any]) -> dict[str, Any]
         raise InvalidRequest("The request is not valid.", fields=fields) from None
 
 
-def _without_nulls(document: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_nulls(value) if isinstance(value, dict) else value
-        for name, value in document.items()
-        if value is not None
-    }
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    return value

@@ -38,6 +38,11 @@ class InputText:
         """Whether something has to be spoken whatever comes."""
         return self._due > 0
 
+    @property
+    def waiting(self) -> int:
+        """Characters that were not spoken."""
+        return len(self._text)
+
     def add(self, text: str) -> None:
         """Take an increment. Raises Conflict when too much waits."""
         if len(self._text) + len(text) > self._most:

@@ -25,6 +25,7 @@ from services.api.live.sockets.messages import END
 from services.api.live.sockets.session import Session
 from services.api.live.sockets.speaking import SpokenJob, Voicing
 
+TURN = "turn"  # the mark behind what one speaker said
 _ANY_BITRATE_KBPS = 64  # of a format that has none to choose
 
 
@@ -103,7 +104,7 @@ class InputVoicing(Voicing):
         with self._gate:
             if self._is_silenced():
                 raise StreamCut("interrupted")
-            self._tell(self._held, _alignment(times))
+            self._tell(self._held, times)
             self._held, self._is_holding = b"", False
 
     def _tell_failure(self, item: SpokenJob, error: MynahError) -> None:  # noqa: ARG002
@@ -117,8 +118,9 @@ class InputVoicing(Voicing):
         if self._held:
             self._tell(self._held, None)
         self._held = b""
+        self._tell_turn_over()
         if mark == END:
-            self._tell(None, None, is_final=True)
+            self._tell_final()
             if self._manner.at_end is not None:
                 self._manner.at_end()
 
@@ -131,17 +133,52 @@ class InputVoicing(Voicing):
         starts = [piece.source_start + lead for piece in item.job.pieces]
         return _Timed(item.utterance, PieceTimes(text, starts), lead)
 
-    def _tell(
-        self, audio: bytes | None, alignment: dict[str, Any] | None, *, is_final: bool = False
-    ) -> None:
-        message = {
-            "audio": None if audio is None else base64.b64encode(audio).decode(),
-            "isFinal": is_final,
-            "alignment": alignment,
-            "normalizedAlignment": alignment,
-            **self._manner.marks,
-        }
-        self._socket.send(json.dumps(message))
+    def _tell_turn_over(self) -> None:
+        """Say that all that was said in turn was sent; a text has no turns."""
+
+    def _tell_final(self) -> None:
+        """Say that nothing follows."""
+        self._show(audio=None, isFinal=True, alignment=None, normalizedAlignment=None)
+
+    def _tell(self, audio: bytes, times: CharacterTimes | None) -> None:
+        """Send sound, with the times of its piece if it is the last of it."""
+        shown = None if times is None else _alignment(times)
+        self._show(audio=_encoded(audio), isFinal=False, alignment=shown, normalizedAlignment=shown)
+
+    def _show(self, **message: Any) -> None:
+        self._socket.send(json.dumps({**message, **self._manner.marks}))
+
+
+class DialogueVoicing(InputVoicing):
+    """The same in the words of the sockets for dialogues, which say also when a turn is over."""
+
+    _is_in_turn = False
+
+    def _finish(self, mark: str) -> None:
+        if mark == TURN:  # the sound goes on, so its encoder does
+            self._tell_done(mark)
+        else:
+            super()._finish(mark)
+
+    def _tell_turn_over(self) -> None:
+        if self._is_in_turn:
+            self._show(is_final_audio_for_turn=True)
+        self._is_in_turn = False
+
+    def _tell_final(self) -> None:
+        self._show(is_final=True)
+
+    def _tell(self, audio: bytes, times: CharacterTimes | None) -> None:
+        self._is_in_turn = True
+        alignment = None
+        if times is not None and self._manner.sync_alignment:
+            starts, durations = _in_ms(times)
+            alignment = {
+                "chars": times.characters,
+                "char_start_times_ms": starts,
+                "char_durations_ms": durations,
+            }
+        self._show(audio=_encoded(audio), alignment=alignment, normalized_alignment=None)
 
 
 def _profile_of(fmt: VendorFormat) -> DeviceProfile:
@@ -156,11 +193,20 @@ def _profile_of(fmt: VendorFormat) -> DeviceProfile:
     )
 
 
-def _alignment(times: CharacterTimes) -> dict[str, Any]:
-    """Times from the piece's first sample; the older spelling of the durations stands beside."""
+def _encoded(audio: bytes) -> str:
+    return base64.b64encode(audio).decode()
+
+
+def _in_ms(times: CharacterTimes) -> tuple[list[int], list[int]]:
+    """When the characters begin, from the piece's first sample, and how long they last."""
     starts = [round(moment * 1000) for moment in times.starts_s]
     ends = [round(moment * 1000) for moment in times.ends_s]
-    durations = [end - start for start, end in zip(starts, ends, strict=True)]
+    return starts, [end - start for start, end in zip(starts, ends, strict=True)]
+
+
+def _alignment(times: CharacterTimes) -> dict[str, Any]:
+    """The characters' times; the older spelling of the durations stands beside."""
+    starts, durations = _in_ms(times)
     return {
         "chars": times.characters,
         "charStartTimesMs": starts,

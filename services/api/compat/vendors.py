@@ -20,6 +20,7 @@ _KEY_HEADERS = {Vendor.OPENAI: "api-key", Vendor.ELEVENLABS: _ELEVENLABS_KEY}
 _ELEVENLABS_PATHS = (
     "/v1/history",
     "/v1/pronunciation-dictionaries",
+    "/v1/single-use-token",
     "/v1/text-to-dialogue",
     "/v1/text-to-speech",
     "/v1/usage",

@@ -80,7 +80,7 @@ class Link(MethodView):
         key_id = None if caller.key_id is None else str(caller.key_id)
         document = {"order": body, "origin": caller.origin, "key_id": key_id}
         encoded, token = issue_token(container.settings, caller.user_id, "stream", expires_in_s)
-        container.links.keep(token.id, document, expires_in_s)
+        container.links.keep(str(token.id), document, expires_in_s)
         url = f"{container.settings.public_url}/api/tts/stream?token={encoded}"
         return {"url": url, "expires_at": token.expires_at}
 
@@ -89,7 +89,7 @@ def _open_link(encoded: str) -> tuple[LiveOrder, Requester, Grant]:
     """What a link stands for, who asks, on what grant. Raises NotAuthenticated, Gone."""
     container = current_container()
     token = read_token(container.settings, encoded, "stream")
-    document = container.links.find(token.id)
+    document = container.links.find(str(token.id))
     if document is None:
         raise Gone("The link has expired.", code="link_expired")
     key_id = document.get("key_id")

@@ -67,17 +67,21 @@ class SpeechSchema(_SpokenSchema):
     voice_settings = fields.Nested(VoiceSettingsSchema)
 
 
-class InputQuerySchema(SpeechQuerySchema):
-    """How a WebSocket's texts are to be spoken, in its address."""
+class SocketQuerySchema(SpeechQuerySchema):
+    """How what is said on a WebSocket is to be spoken, in its address."""
 
     model_id = text_field(200, 1, load_default=DEFAULT_MODEL)
     language_code = text_field(35, 2)
-    enable_ssml_parsing = fields.Boolean(load_default=False)
     inactivity_timeout = fields.Float(load_default=20.0, validate=validate.Range(1, 180))
     sync_alignment = fields.Boolean(load_default=False)
-    auto_mode = fields.Boolean(load_default=False)
     seed = fields.Integer(validate=validate.Range(0, _MAX_SEED))
-    authorization = fields.String()
+
+
+class InputQuerySchema(SocketQuerySchema):
+    """How a WebSocket's texts are to be spoken."""
+
+    enable_ssml_parsing = fields.Boolean(load_default=False)
+    auto_mode = fields.Boolean(load_default=False)
 
 
 class GenerationConfigSchema(VendorSchema):
@@ -101,6 +105,7 @@ class InputMessageSchema(VendorSchema):
     )
     key = fields.String(data_key="xi-api-key")
     authorization = fields.String()
+    single_use_token = fields.String()
     # Of sockets with several contexts.
     context_id = text_field(200, load_default="default")
     close_context = fields.Boolean(load_default=False)
@@ -123,6 +128,36 @@ class DialogueSettingsSchema(VendorSchema):
     """How all voices of a dialogue speak."""
 
     stability = fields.Float(validate=validate.Range(0, 1))
+
+
+class DialogueMessageInputSchema(VendorSchema):
+    """An increment of what one voice says."""
+
+    text = text_field(_LONGEST_TEXT, required=True)
+    voice_id = text_field(200, 1, required=True)
+    new_turn = fields.Boolean(load_default=False)
+
+
+class DialogueMessageSchema(VendorSchema):
+    """A message of a client of a dialogue's WebSocket. Voices and settings are in the first."""
+
+    inputs = fields.List(fields.Nested(DialogueMessageInputSchema), load_default=list)
+    flush = fields.Boolean(load_default=False)
+    close_socket = fields.Boolean(load_default=False)
+    keep_alive = fields.Boolean()
+    voices = fields.List(text_field(200, 1), validate=validate.Length(1, MAX_DIALOGUE_VOICES))
+    voice_settings = fields.Nested(DialogueSettingsSchema)
+    pronunciation_dictionary_locators = fields.List(
+        fields.Nested(LocatorSchema), load_default=list, validate=validate.Length(0, 3)
+    )
+    key = fields.String(data_key="xi_api_key")
+    authorization = fields.String()
+    single_use_token = fields.String()
+
+    @pre_load
+    def take_both_spellings(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """A key may be spelled as in the header, as the other sockets have it."""
+        return {"xi_api_key": data["xi-api-key"], **data} if "xi-api-key" in data else data
 
 
 class DialogueSchema(_SpokenSchema):

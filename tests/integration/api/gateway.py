@@ -229,6 +229,7 @@ def open_gateway(
         container.presence.close()
         container.live.close()
         container.links.close()
+        container.single_use_tokens.close()
         container.sessions.lines.close()
 
 

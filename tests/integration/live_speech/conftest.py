@@ -142,7 +142,7 @@ class Stage:
         joiner = LiveJoiner(LOUDNESS_LUFS, SAMPLE_RATE)
         joined = []
         for piece in (piece for job_id in job_ids for piece in self.pieces(job_id)):
-            joiner.begin_piece(str(self.voice_id))
+            joiner.begin_piece(piece.speech["voice_id"])
             joined.append(joiner.add(Waveform(speech_of(piece.text), SAMPLE_RATE)).samples)
             joined.append(joiner.end_piece(piece.pause_after_ms).samples)
         return Waveform(np.concatenate(joined), SAMPLE_RATE).to_pcm16()

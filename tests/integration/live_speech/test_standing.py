@@ -23,6 +23,7 @@ from tests.integration.live_speech.device import Client, address, start
 from tests.integration.live_speech.test_http import QUICK, SLOW, state_of
 from tests.integration.live_speech.test_resume import Phone
 from tests.integration.live_speech.test_socket import is_cancelled
+from tests.integration.live_speech.test_stream_input import writing
 from tests.parts import wait_for
 
 LONG = "One slowly told tale of a fox. " * 12
@@ -77,6 +78,15 @@ def test_a_socket_ends_with_its_key(stage: Stage, ann: Account, what: Any, code:
     assert closed is not None
     assert (closed.code, closed.reason) == (1008, code)
     assert client.named("error")[-1]["error_code"] == code
+    assert_silent(stage, ann)
+
+
+def test_a_vendors_socket_ends_with_its_key(stage: Stage, ann: Account) -> None:
+    with writing(stage, ann) as writer:
+        writer.say(LONG, flush=True)
+        writer.until(lambda message: message["audio"])
+        revoke(stage, ann)
+        assert writer.until_closed() == (1008, "invalid_api_key")
     assert_silent(stage, ann)
 
 
