@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 from mynah.contracts.speech import CONTENT_TYPES, OutputFormat
 
-_STREAMED = (
-    *(OutputFormat.MP3, OutputFormat.WAV, OutputFormat.PCM),
-    *(OutputFormat.OPUS, OutputFormat.ULAW, OutputFormat.ALAW),
-)
 _OPENAI_RATE = 24000
 
 
@@ -23,14 +19,14 @@ class VendorFormat:
     content_type: str
 
     @property
-    def is_streamed(self) -> bool:
-        """Whether its audio is sent while it is spoken; else from the finished file."""
-        return self.output_format in _STREAMED
-
-    @property
     def is_adts(self) -> bool:
         """Whether it is AAC without a container, which no stored file is."""
         return self.content_type == "audio/aac"
+
+    @property
+    def stream_format(self) -> str:
+        """What is sent while it is spoken, as ``StreamForm`` names it."""
+        return "aac" if self.is_adts else self.output_format.value
 
 
 def _of(fmt: OutputFormat, rate: int, bitrate: int | None, kind: str = "") -> VendorFormat:

@@ -68,13 +68,6 @@ def speak(container: Container, spoken: Spoken) -> Job:
     return ended
 
 
-def answer_speech(container: Container, spoken: Spoken) -> Response:
-    """Answer with audio: as it is spoken where its format can be sent so, else the file."""
-    if spoken.format.is_streamed:
-        return listen(container, spoken)
-    return answer_file(container, speak(container, spoken), spoken.format)
-
-
 def answer_file(container: Container, job: Job, fmt: VendorFormat) -> Response:
     """Answer with a completed job's file."""
     key = speech.finished_output(job)
@@ -126,6 +119,7 @@ def _live_stream(container: Container, spoken: Spoken, is_timed: bool) -> _Strea
         spoken.requester,
         _formatted(spoken),
         is_kept=True,
+        stream_format=spoken.format.stream_format,
         show=timed if is_timed else None,
     )
     return opened.job.id, opened.body, opened.close
@@ -211,7 +205,7 @@ def _source_of(container: Container, job: Job, spoken: Spoken) -> StorySource:
     with container.new_uow() as uow:
         pieces_total = uow.pieces.count(job.id)
     form = StreamForm(
-        fmt.output_format.value,
+        fmt.stream_format,
         fmt.sample_rate,
         wanted.bitrate_kbps,
         SpeechTags(language=wanted.language),

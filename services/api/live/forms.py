@@ -6,13 +6,14 @@ This module brings numpy and the encoders: the gateway imports it after its star
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol, cast
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 
 from mynah.audio.g711 import Law, encode_g711
 from mynah.audio.levelling import SPEECH_CEILING_DBTP
@@ -75,17 +76,49 @@ class G711Encoder:
         return b""
 
 
-class OpusEncoder:
-    """Opus in OGG (RFC 7845), a page for each 20 ms so that nothing waits in the muxer."""
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    """One of FFmpeg's encoders, and the container in which its sound is sent.
 
-    def __init__(self, sample_rate: int, bitrate_kbps: int) -> None:
-        self._resampler = StreamResampler(sample_rate, OPUS_RATE)
+    ``rate`` None = the stream's own. ``sample_format``: "fltp" (float) or "s16".
+    """
+
+    container: str
+    encoder: str
+    rate: int | None = None
+    sample_format: str = "fltp"
+    container_options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+_CODECS = {
+    # OGG (RFC 7845), with a page for each 20 ms so that nothing waits in the muxer.
+    "opus": _Codec(
+        *("opus", "libopus", OPUS_RATE),
+        container_options={"page_duration": "20000"},
+        options={"application": "voip"},
+    ),
+    # ADTS frames, which need no head. "fast": see ``mynah.audio.av_file``.
+    "aac": _Codec("adts", "aac", options={"aac_coder": "fast"}),
+    # Its head says that the length is not known (RFC 9639, 8.2).
+    "flac": _Codec("flac", "flac", sample_format="s16"),
+}
+
+
+class AvEncoder:
+    """A stream of one of FFmpeg's encoders; each packet goes out as soon as it is there."""
+
+    def __init__(self, codec: _Codec, sample_rate: int, bitrate_kbps: int) -> None:
+        self._codec = codec
+        self._rate = codec.rate or sample_rate
+        self._resampler = StreamResampler(sample_rate, self._rate)
         self._output = _Output()
-        options = {"page_duration": "20000", "flush_packets": "1"}
-        self._container = av.open(self._output, "w", format="opus", options=options)
-        self._stream = self._container.add_stream(
-            "libopus", rate=OPUS_RATE, layout="mono", options={"application": "voip"}
+        options = {"flush_packets": "1", **codec.container_options}
+        self._container = av.open(self._output, "w", format=codec.container, options=options)
+        stream = self._container.add_stream(
+            codec.encoder, rate=self._rate, layout="mono", options=dict(codec.options)
         )
+        self._stream = cast(AudioStream, stream)
         self._stream.bit_rate = bitrate_kbps * 1000
         self._frames = 0
 
@@ -102,14 +135,20 @@ class OpusEncoder:
 
     def _push(self, block: Waveform) -> bytes:
         if block.frames:
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(block.samples[None]), format="fltp", layout="mono"
-            )
-            frame.sample_rate = OPUS_RATE
-            frame.pts, frame.time_base = self._frames, Fraction(1, OPUS_RATE)
+            frame = _frame_of(block, self._codec.sample_format)
+            frame.sample_rate = self._rate
+            frame.pts, frame.time_base = self._frames, Fraction(1, self._rate)
             self._frames += block.frames
             self._container.mux(self._stream.encode(frame))
         return self._output.take()
+
+
+def _frame_of(block: Waveform, sample_format: str) -> av.AudioFrame:
+    if sample_format == "s16":
+        whole = np.ascontiguousarray(block.to_int16()[None])
+        return av.AudioFrame.from_ndarray(whole, format="s16", layout="mono")
+    samples = np.ascontiguousarray(block.samples[None])
+    return av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
 
 
 class _Output(io.RawIOBase):
@@ -136,7 +175,8 @@ class _Output(io.RawIOBase):
 class StreamForm:
     """What a listener gets, mono at ``sample_rate``.
 
-    ``format``: "mp3", "wav", "pcm", "opus" (played at 48 kHz), "ulaw" or "alaw".
+    ``format``: "mp3", "wav", "pcm", "opus" (played at 48 kHz), "aac" (ADTS), "flac", "ulaw" or
+    "alaw".
     """
 
     format: str
@@ -173,8 +213,8 @@ class StreamForm:
                 bitrate_kbps=self.bitrate_kbps,
                 headroom_db=-SPEECH_CEILING_DBTP,
             )
-        if self.format == "opus":
-            return OpusEncoder(self.sample_rate, self.bitrate_kbps)
+        if self.format in _CODECS:
+            return AvEncoder(_CODECS[self.format], self.sample_rate, self.bitrate_kbps)
         if self.format in ("ulaw", "alaw"):
             return G711Encoder(cast(Law, self.format))
         return PcmEncoder()

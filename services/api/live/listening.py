@@ -142,10 +142,14 @@ def open_live(
     *,
     is_kept: bool,
     ends_with_listener: bool = True,
+    stream_format: str | None = None,
     is_adaptive: bool = False,
     show: Callable[[LiveJob, StreamForm], Show] | None = None,
 ) -> OpenedStream:
     """Take a slot, place an order, and wait for its first sound, for this request's listener.
+
+    ``stream_format``: what is sent, if not what is ordered. ``is_adaptive``: an MP3's bitrate
+    follows the listener's connection.
 
     Raises what StreamSlots, ``order_live`` and LiveSource do; nothing is left behind then.
     """
@@ -160,7 +164,7 @@ def open_live(
             is_kept=is_kept,
             ends_with_listener=ends_with_listener,
         )
-        form = live_form(job, order.output_format.value, order.sample_rate)
+        form = live_form(job, stream_format or order.output_format.value, order.sample_rate)
         connection = listener_connection(container)
         shown = show(job, form) if show else show_sound
         is_adaptive = is_adaptive and form.format == "mp3"

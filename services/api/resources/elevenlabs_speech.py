@@ -13,7 +13,7 @@ from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_json, read_query
 from services.api.compat.formats import ELEVENLABS_FORMATS
 from services.api.compat.orders import common_fields, text_order, voices_of
-from services.api.compat.speaking import Spoken, answer_file, answer_speech, listen, speak
+from services.api.compat.speaking import Spoken, answer_file, listen, speak
 from services.api.compat.timing import timed_document
 from services.api.idempotency import idempotent, refuse_key
 from services.api.resources.tts import requester
@@ -101,7 +101,7 @@ def _whole(asked: _Asked) -> Response:
 
 def _streamed(asked: _Asked) -> Response:
     refuse_key()
-    return _with_cost(answer_speech(current_container(), asked.spoken), asked)
+    return _with_cost(listen(current_container(), asked.spoken), asked)
 
 
 def _whole_with_times(asked: _Asked) -> Response:

@@ -16,7 +16,7 @@ from services.api.auth.caller import requires
 from services.api.bootstrap import current_container
 from services.api.compat.bodies import read_json
 from services.api.compat.formats import OPENAI_FORMATS
-from services.api.compat.speaking import Spoken, answer_file, answer_speech, listen, speak
+from services.api.compat.speaking import Spoken, answer_file, listen, speak
 from services.api.compat.vendors import Vendor
 from services.api.idempotency import has_key, idempotent, refuse_key
 from services.api.resources.tts import requester
@@ -61,15 +61,10 @@ def _answer(body: dict[str, Any]) -> Response:
     if body["stream_format"] == "audio":
         if has_key():  # a finished file can be given again
             return answer_file(container, speak(container, spoken), spoken.format)
-        return answer_speech(container, spoken)
+        return listen(container, spoken)
     refuse_key()
     events = _Events(characters=len(body["input"]))
-    if spoken.format.is_streamed:
-        return listen(container, spoken, dressing=events.iter, content_type=_EVENTS)
-    file = answer_file(container, speak(container, spoken), spoken.format)
-    response = Response(events.iter(file.iter_encoded()), content_type=_EVENTS)
-    response.call_on_close(file.close)
-    return response
+    return listen(container, spoken, dressing=events.iter, content_type=_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,14 @@ def openai_events(stage: Stage, text: str) -> Request:
     return openai_speech(stage, text, stream_format="sse")
 
 
+def openai_flac(stage: Stage, text: str) -> Request:
+    return openai_speech(stage, text, response_format="flac")
+
+
+def openai_aac(stage: Stage, text: str) -> Request:
+    return openai_speech(stage, text, response_format="aac")
+
+
 def elevenlabs_stream(stage: Stage, text: str) -> Request:
     return f"/v1/text-to-speech/{stage.voice_id}/stream?output_format=pcm_16000", {"text": text}
 
@@ -52,6 +60,8 @@ def elevenlabs_dialogue(stage: Stage, text: str) -> Request:
 ROUTES = [
     openai_speech,
     openai_events,
+    openai_flac,
+    openai_aac,
     elevenlabs_stream,
     elevenlabs_lines,
     elevenlabs_dialogue,
