@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mynah.contracts.speech import CONTENT_TYPES, OutputFormat
 
@@ -11,12 +11,16 @@ _OPENAI_RATE = 24000
 
 @dataclass(frozen=True, slots=True)
 class VendorFormat:
-    """A format as a vendor has it. ``bitrate_kbps`` None where there is none to choose."""
+    """A format as a vendor has it. ``bitrate_kbps`` None where there is none to choose.
+
+    ``is_adaptive``: its name says no bitrate, so an MP3's may follow its listener's connection.
+    """
 
     output_format: OutputFormat
     sample_rate: int
     bitrate_kbps: int | None
     content_type: str
+    is_adaptive: bool = False
 
     @property
     def is_adts(self) -> bool:
@@ -34,7 +38,7 @@ def _of(fmt: OutputFormat, rate: int, bitrate: int | None, kind: str = "") -> Ve
 
 
 OPENAI_FORMATS = {
-    "mp3": _of(OutputFormat.MP3, _OPENAI_RATE, 128),
+    "mp3": replace(_of(OutputFormat.MP3, _OPENAI_RATE, 128), is_adaptive=True),
     "opus": _of(OutputFormat.OPUS, _OPENAI_RATE, 64),
     "aac": _of(OutputFormat.M4A, _OPENAI_RATE, 96, "audio/aac"),
     "flac": _of(OutputFormat.FLAC, _OPENAI_RATE, None),

@@ -120,6 +120,7 @@ def _live_stream(container: Container, spoken: Spoken, is_timed: bool) -> _Strea
         _formatted(spoken),
         is_kept=True,
         stream_format=spoken.format.stream_format,
+        is_adaptive=spoken.format.is_adaptive,
         show=timed if is_timed else None,
     )
     return opened.job.id, opened.body, opened.close
@@ -210,7 +211,8 @@ def _source_of(container: Container, job: Job, spoken: Spoken) -> StorySource:
         wanted.bitrate_kbps,
         SpeechTags(language=wanted.language),
     )
-    return StorySource.of_job(container, job, form, pieces_total)
+    is_adaptive = fmt.is_adaptive
+    return StorySource.of_job(container, job, form, pieces_total, is_adaptive=is_adaptive)
 
 
 def _named(response: Response, job_id: UUID) -> Response:

@@ -32,6 +32,7 @@ class Connection:
     """The socket behind a request. Without one (another server, a test) nobody ever leaves."""
 
     def __init__(self, environ: Mapping[str, Any], stall_timeout_s: float) -> None:
+        self.stall_timeout_s = stall_timeout_s
         self._socket: socket.socket | None = environ.get("gunicorn.socket")
         if self._socket is not None:
             # For a listener who stops reading: sending would wait for ever.

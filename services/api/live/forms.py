@@ -196,10 +196,20 @@ class StreamForm:
         return wav_header(self.sample_rate, 1, None) if self.format == "wav" else b""
 
     @property
+    def has_bitrates(self) -> bool:
+        """Whether its bitrate can follow its listener's connection."""
+        return self.format == "mp3"
+
+    @property
     def bitrates_kbps(self) -> tuple[int, ...]:
         """The bitrates among which an MP3's may follow its connection, the highest first."""
         rate = choose_mp3_rate(self.sample_rate, self.bitrate_kbps)
         return bitrates_below(self.bitrate_kbps, legal_bitrates_kbps(rate))
+
+    def show_bitrates(self, *, is_adaptive: bool) -> str:
+        """The bitrates that an MP3's listener may get, for a header."""
+        shown = self.bitrates_kbps if is_adaptive else (self.bitrate_kbps,)
+        return ", ".join(map(str, shown))
 
     def switching_encoder(self) -> SwitchingMp3Encoder:
         """An MP3 encoder for one listener, whose bitrate may change."""

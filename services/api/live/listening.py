@@ -5,23 +5,21 @@ This module brings numpy, scipy and the encoder: the gateway imports it after it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 
 from mynah.audio.live_joining import LiveJoiner
 from mynah.audio.tags import SpeechTags
-from mynah.audio.waveform import Waveform
 from mynah.errors import MynahError
 from services.api.bootstrap import Container
 from services.api.live.answers import listener_connection
 from services.api.live.connection import Connection, StreamCut
-from services.api.live.forms import StreamEncoder, StreamForm
+from services.api.live.forms import StreamForm
 from services.api.live.live_job import LiveParts, LiveSource, SpokenPart
-from services.api.live.pacing import Line, Pace
+from services.api.live.pacing import encoding_for
 from services.api.use_cases.live_speech import Heard, LiveJob, end_live, order_live
 from services.api.use_cases.speech import Requester
 from services.api.use_cases.speech_order import SpeechOrder
@@ -80,7 +78,7 @@ class LiveListener:
         leave(self.container, self.job, heard)
 
     def _chunks(self) -> Iterator[bytes]:
-        encode, encoder = self._encoding()
+        encode, encoder = encoding_for(self.form, self.connection, is_adaptive=self.is_adaptive)
         waiting, has_audio = self.form.start(), False
         for part in self._source.spoken(self._joiner):
             for data in encode(part.waveform):
@@ -93,20 +91,6 @@ class LiveListener:
         rest = waiting + (encoder.flush() if has_audio or self._joiner.frames else b"")
         if rest or not has_audio:
             yield self.show(rest, None)
-
-    def _encoding(self) -> tuple[Callable[[Waveform], Iterable[bytes]], StreamEncoder]:
-        """What encodes a block, as one unless the bitrate may change in it, and its encoder."""
-        if not self.is_adaptive:
-            encoder = self.form.encoder()
-            return lambda block: (encoder.encode(block),), encoder
-        line = Line(
-            self.connection.unsent_bytes,
-            self.connection.is_gone,
-            self.container.settings.stream_stall_timeout_s,
-            self.connection.give_up,
-        )
-        pace, switching = Pace(self.form.bitrates_kbps, line), self.form.switching_encoder()
-        return partial(pace.encoded, switching), switching
 
     def _rest(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:
@@ -123,14 +107,10 @@ class LiveListener:
 
 @dataclass(frozen=True, slots=True)
 class OpenedStream:
-    """A live job whose first sound is there. ``close`` ends it and gives back its slot.
-
-    ``bitrates_kbps``: those that its bitrate may have.
-    """
+    """A live job whose first sound is there. ``close`` ends it and gives back its slot."""
 
     job: LiveJob
     form: StreamForm
-    bitrates_kbps: tuple[int, ...]
     body: Iterator[bytes]
     close: Callable[[], None]
 
@@ -167,12 +147,10 @@ def open_live(
         form = live_form(job, stream_format or order.output_format.value, order.sample_rate)
         connection = listener_connection(container)
         shown = show(job, form) if show else show_sound
-        is_adaptive = is_adaptive and form.format == "mp3"
+        is_adaptive = is_adaptive and form.has_bitrates
         listener = LiveListener(container, job, form, connection, is_adaptive, shown)
         ending.callback(listener.close)
-        body = listener.body()
-        bitrates = form.bitrates_kbps if is_adaptive else (form.bitrate_kbps,)
-        return OpenedStream(job, form, bitrates, body, ending.pop_all().close)
+        return OpenedStream(job, form, listener.body(), ending.pop_all().close)
 
 
 def live_parts(container: Container) -> LiveParts:

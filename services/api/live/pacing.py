@@ -9,16 +9,17 @@ This module brings numpy, scipy and the encoder: the gateway imports it after it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mynah.audio.mp3_switching import SwitchingMp3Encoder
 from mynah.audio.waveform import Waveform
 from mynah.observability.metrics import BITRATE_CHANGES
 from services.api.live.adapting import BitrateChoice
-from services.api.live.connection import StreamCut
+from services.api.live.connection import Connection, StreamCut
 from services.api.live.draining import Drain, Drained
-from services.api.live.forms import StreamEncoder
+from services.api.live.forms import StreamEncoder, StreamForm
 from services.api.live.lead import Lead
 from services.api.live.turns import TURNS
 
@@ -110,3 +111,23 @@ class Pace:
         if now != before:
             BITRATE_CHANGES.labels("down" if now < before else "up").inc()
             self._line.tell(now)
+
+
+def encoding_for(
+    form: StreamForm, connection: Connection, *, is_adaptive: bool
+) -> tuple[Callable[[Waveform], Iterable[bytes]], StreamEncoder]:
+    """What encodes a block for a listener over HTTP, and its encoder.
+
+    As one, unless the bitrate follows the listener's connection and so may change in a block.
+    """
+    if not is_adaptive:
+        encoder = form.encoder()
+        return lambda block: (encoder.encode(block),), encoder
+    line = Line(
+        connection.unsent_bytes,
+        connection.is_gone,
+        connection.stall_timeout_s,
+        connection.give_up,
+    )
+    pace, switching = Pace(form.bitrates_kbps, line), form.switching_encoder()
+    return partial(pace.encoded, switching), switching

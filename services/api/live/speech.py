@@ -36,6 +36,7 @@ from services.api.bootstrap import Container
 from services.api.live.answers import listener_connection
 from services.api.live.connection import Connection, StreamCut
 from services.api.live.forms import StreamForm, split_block
+from services.api.live.pacing import encoding_for
 from services.api.live.watching import JobWatcher
 
 LOOK_FOR_LEAVERS_S = 0.5
@@ -47,7 +48,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class StorySource:
-    """Where one listener's story comes from, and in which form it goes."""
+    """Where one listener's story comes from, and in which form it goes.
+
+    ``is_adaptive``: an MP3's bitrate follows the listener's connection.
+    """
 
     new_uow: UnitOfWorkFactory
     store: ObjectStore
@@ -57,10 +61,17 @@ class StorySource:
     pieces_total: int
     form: StreamForm
     loudness_lufs: float
+    is_adaptive: bool
 
     @classmethod
     def of_job(
-        cls, container: Container, job: Job, form: StreamForm, pieces_total: int
+        cls,
+        container: Container,
+        job: Job,
+        form: StreamForm,
+        pieces_total: int,
+        *,
+        is_adaptive: bool,
     ) -> StorySource:
         """The source of a job's story for the listener of this request."""
         loudness_lufs = SpeechRequest.model_validate(job.request).loudness_lufs
@@ -73,6 +84,7 @@ class StorySource:
             pieces_total=pieces_total,
             form=form,
             loudness_lufs=loudness_lufs or container.settings.loudness_lufs,
+            is_adaptive=is_adaptive and form.has_bitrates,
         )
 
     def stream(self, *, is_finished: bool) -> Iterator[bytes]:
@@ -84,13 +96,12 @@ class StorySource:
         the listener leaves.
         """
         yield self.form.start()
-        encoder = self.form.encoder()
+        encode, encoder = encoding_for(self.form, self.connection, is_adaptive=self.is_adaptive)
         blocks = self.finished(0) if is_finished else self.blocks(self.assembler())
         try:
             for block in blocks:
                 for part in split_block(block, CHUNK_S):
-                    if data := encoder.encode(part):
-                        yield data
+                    yield from filter(None, encode(part))
             if rest := encoder.flush():
                 yield rest
         except MynahError as error:

@@ -93,7 +93,8 @@ class Stream(MethodView):
 
         The answer ends with the last piece. If the job fails or is cancelled on the way, the
         connection is closed without the end of the answer. A completed job is sent from its
-        file, by range where the format is the file's own. PCM is 16-bit little-endian mono at
+        file, by range where the format is the file's own. An MP3's bitrate follows a connection
+        that is slower than the speech: `X-Bitrates-Kbps`. PCM is 16-bit little-endian mono at
         the rate in `X-Sample-Rate`.
         """
         container = current_container()
@@ -130,11 +131,16 @@ def _listen(job: Job, query: dict[str, Any], pieces_total: int, *, is_finished: 
         query["bitrate_kbps"] or wanted.bitrate_kbps,
         SpeechTags(title=wanted.title or "", language=wanted.language),
     )
-    source = StorySource.of_job(container, job, form, pieces_total)
+    is_adaptive = query["adaptive_bitrate"]
+    if is_adaptive is None:
+        is_adaptive = query["bitrate_kbps"] is None
+    source = StorySource.of_job(container, job, form, pieces_total, is_adaptive=is_adaptive)
     body = source.stream(is_finished=is_finished)
     response = answer_stream(container, job.id, body, STREAM_CONTENT_TYPES[form.format])
     name = f"{speech.output_filename(job).rpartition('.')[0]}.{form.format}"
     response.headers["Content-Disposition"] = f"inline; {filename_parameters(name)}"
     response.headers["X-Sample-Rate"] = str(form.sample_rate)
+    if form.has_bitrates:
+        response.headers["X-Bitrates-Kbps"] = form.show_bitrates(is_adaptive=is_adaptive)
     response.headers["Accept-Ranges"] = "none"
     return response

@@ -121,8 +121,9 @@ def _speak(order: LiveOrder, asker: Requester, grant: Grant | None = None) -> Re
     response.headers["X-Job-ID"] = str(job.id)
     response.headers["X-Voice-ID"] = str(job.voice_id)
     response.headers["X-Sample-Rate"] = str(opened.form.output_rate)
-    if opened.form.format == "mp3":
-        response.headers["X-Bitrates-Kbps"] = ", ".join(map(str, opened.bitrates_kbps))
+    if opened.form.has_bitrates:
+        shown = opened.form.show_bitrates(is_adaptive=order.is_adaptive)
+        response.headers["X-Bitrates-Kbps"] = shown
     response.headers["Accept-Ranges"] = "none"
     return response
 

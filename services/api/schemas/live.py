@@ -18,6 +18,15 @@ LIVE_CONTENT_TYPES = {fmt.value: CONTENT_TYPES[fmt] for fmt in LIVE_FORMATS}
 STREAM_CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "pcm": "audio/pcm"}
 
 
+def adaptive_bitrate_field(**options: Any) -> fields.Boolean:
+    """Whether an MP3's bitrate follows its listener's connection."""
+    description = (
+        "lower an MP3's bitrate while the connection is slower than the speech; on unless "
+        "`bitrate_kbps` is given"
+    )
+    return fields.Boolean(load_default=None, metadata={"description": description}, **options)
+
+
 class StreamQuerySchema(RequestSchema):
     """The form in which a listener wants the speech."""
 
@@ -27,6 +36,7 @@ class StreamQuerySchema(RequestSchema):
         validate=validate.OneOf(BITRATES_KBPS),
         metadata={"description": "of an MP3; the job's own unless given"},
     )
+    adaptive_bitrate = adaptive_bitrate_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +71,7 @@ class LiveSpeechSchema(GenerateSchema):
         metadata={"description": "keep the speech as an ordinary job; else nothing is kept"},
     )
 
-    adaptive_bitrate = fields.Boolean(
-        load_default=None,
-        allow_none=True,
-        metadata={
-            "description": (
-                "lower an MP3's bitrate while the connection is slower than the speech; on "
-                "unless `bitrate_kbps` is given"
-            )
-        },
-    )
+    adaptive_bitrate = adaptive_bitrate_field(allow_none=True)
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Any:

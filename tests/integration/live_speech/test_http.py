@@ -260,6 +260,20 @@ def test_a_slow_connection_is_given_less_and_a_quick_one_more_again(
         assert re.search(rf'mynah_bitrate_changes_total{{direction="{direction}"}} [1-9]', metrics)
 
 
+@pytest.mark.parametrize(("query", "is_adaptive"), [("", True), ("?bitrate_kbps=96", False)])
+def test_a_slow_listener_of_a_story_is_given_less_unless_the_bitrate_is_asked_for(
+    stage: Stage, listen: httpx.Client, ann: Account, query: str, *, is_adaptive: bool
+) -> None:
+    order = stage.order(QUICK * 30, output_format="wav")  # so it is encoded for whoever listens
+    job_id = listen.post("/api/tts/generate", json=order).json()["job_id"]
+    path = f"/api/tts/job/{job_id}/stream{query}"
+    head, data = slowly_read(stage, ann, None, ((40, 5),), path)
+    found = [header.bitrate_kbps for _, header in iter_frames(data[id3_length(data) :])]
+    assert found[0] == 96
+    assert (found.count(48) > 20) is is_adaptive
+    assert f"X-Bitrates-Kbps: {'96, 64, 48' if is_adaptive else '96'}\r\n" in head
+
+
 @pytest.mark.parametrize(
     ("wish", "bitrates"),
     [
@@ -312,12 +326,20 @@ def usage_of(stage: Stage, account: Account) -> tuple[int, float]:
 
 
 def slowly_read(
-    stage: Stage, account: Account, order: dict[str, object], paces: Sequence[tuple[int, float]]
+    stage: Stage,
+    account: Account,
+    order: dict[str, object] | None,
+    paces: Sequence[tuple[int, float]],
+    path: str = "/api/tts/stream",
 ) -> tuple[str, bytes]:
-    """Head and body of an answer, read at so many kbit/s for so many seconds, then the rest."""
-    body = json.dumps(order)
+    """Head and body of an answer, read at so many kbit/s for so many seconds, then the rest.
+
+    An order is posted; without one it is a GET.
+    """
+    body = json.dumps(order) if order else ""
     request = (
-        f"POST /api/tts/stream HTTP/1.0\r\nAuthorization: {account.auth['Authorization']}\r\n"
+        f"{'POST' if order else 'GET'} {path} HTTP/1.0\r\n"
+        f"Authorization: {account.auth['Authorization']}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     )
     with socket.socket() as raw:

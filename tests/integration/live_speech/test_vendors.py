@@ -11,10 +11,18 @@ from typing import Any
 import httpx
 import pytest
 
+from mynah.audio.mp3_format import iter_frames
 from mynah.contracts.states import JobState
 from tests.integration.api.gateway import Account
 from tests.integration.live_speech.conftest import Stage, assert_same_sound
-from tests.integration.live_speech.test_http import QUICK, SLOW, completed, state_of
+from tests.integration.live_speech.test_http import (
+    QUICK,
+    SLOW,
+    completed,
+    id3_length,
+    slowly_read,
+    state_of,
+)
 from tests.parts import wait_for
 
 Request = tuple[str, dict[str, Any]]
@@ -112,6 +120,25 @@ def test_lines_have_the_sound_at_once_and_the_times_at_a_pieces_end(
     moments = [m for one in timed for m in one["character_end_times_seconds"]]
     assert moments == sorted(moments)
     assert moments[-1] == pytest.approx(len(sound) / 32000, abs=0.001)
+
+
+@pytest.mark.parametrize(("repeats", "is_story"), [(12, False), (30, True)])
+def test_a_slow_connection_is_given_less_where_the_format_names_no_bitrate(
+    stage: Stage, ann: Account, repeats: int, *, is_story: bool
+) -> None:
+    path, body = openai_speech(stage, QUICK * repeats, response_format="mp3")
+    assert (len(body["input"]) > 2000) is is_story
+    _, data = slowly_read(stage, ann, body, ((56, 5),), path)
+    found = [header.bitrate_kbps for _, header in iter_frames(data[id3_length(data) :])]
+    assert found[0] == 128
+    assert found.count(48) > 20
+
+
+def test_a_bitrate_that_the_format_names_is_kept(stage: Stage, ann: Account) -> None:
+    path = f"/v1/text-to-speech/{stage.voice_id}/stream?output_format=mp3_44100_96"
+    _, data = slowly_read(stage, ann, {"text": QUICK * 12}, ((56, 5),), path)
+    frames = iter_frames(data[id3_length(data) :])
+    assert {header.bitrate_kbps for _, header in frames} == {96}
 
 
 def test_what_cannot_be_spoken_is_the_vendors_error_and_takes_no_slot(
