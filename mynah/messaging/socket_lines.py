@@ -21,6 +21,8 @@ from mynah.settings import Settings
 READ_TIMEOUT_S = 3.0
 TTL_S = 60
 CALL_TTL_S = 10
+#: Longer than a busy process may be silent, shorter than a client waits for one that is gone.
+PRESENCE_TTL_S = 15
 
 
 class Kind(Enum):
@@ -81,8 +83,19 @@ class SocketLines:
         """Call a process, which answers on the line."""
         self._push(_calls(process), call.to_json().encode(), CALL_TTL_S)
 
+    def is_there(self, process: str) -> bool:
+        """Whether a process has looked for calls lately."""
+        try:
+            return bool(self._redis.exists(_presence(process)))
+        except redis.RedisError as error:
+            raise BrokerUnavailable from error
+
     def next_call(self, process: str, timeout_s: float) -> Call | None:
         """The next call to a process; None: none came in time (below READ_TIMEOUT_S)."""
+        try:
+            self._redis.set(_presence(process), b"", ex=PRESENCE_TTL_S)
+        except redis.RedisError as error:
+            raise BrokerUnavailable from error
         found = self._pop(_calls(process), timeout_s)
         return None if found is None else Call.from_json(found)
 
@@ -125,6 +138,10 @@ class SocketLines:
 
 def _calls(process: str) -> str:
     return f"mynah:sockets:{process}"
+
+
+def _presence(process: str) -> str:
+    return f"{_calls(process)}:there"
 
 
 def _line(line: str, way: str) -> str:

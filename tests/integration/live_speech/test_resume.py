@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import struct
 import subprocess
@@ -84,10 +86,17 @@ def phone(stage: Stage, ann: Account) -> Iterator[Phone]:
 
 @pytest.fixture(scope="module")
 def elsewhere(stage: Stage) -> str:
-    """The same service's socket in another process."""
+    """The same service's socket in another process.
+
+    It has had a client: the first one waits for what is loaded with it, on a busy machine for
+    longer than a broken conversation waits here.
+    """
     other = f"{HOST}:{find_spare_port()}"
     stage.start_gateway("gateway-2", other)
-    return f"ws://{other}/ws/tts"
+    url = f"ws://{other}/ws/tts"
+    first = Phone(url, stage.gateway.register())
+    first.close()
+    return url
 
 
 def speak_until(stage: Stage, phone: Phone, profile: str, size: int) -> None:
@@ -114,6 +123,23 @@ def test_another_process_goes_on_at_the_byte_and_the_event(
     closed = phone.client.until_closed().rcvd
     assert closed is not None
     assert closed.code == 1000
+
+
+def test_a_process_that_is_busy_for_seconds_is_waited_for(
+    stage: Stage, phone: Phone, elsewhere: str
+) -> None:
+    speak_until(stage, phone, "esp32-pcm16", 20_000)
+    (busy,) = stage.gateway_processes()
+    os.kill(busy, signal.SIGSTOP)
+    goes_on = threading.Timer(3.5, os.kill, (busy, signal.SIGCONT))
+    goes_on.start()
+    try:
+        phone.break_off()
+        assert phone.come_back(elsewhere)["type"] == "resumed"
+        phone.client.until("done")
+    finally:
+        goes_on.join()
+    assert_same_sound(phone.client.sound, expected(stage, phone.client))
 
 
 def test_a_connection_that_is_dead_unnoticed_is_replaced_with_the_very_same_bytes(

@@ -26,7 +26,8 @@ from services.api.live.sockets.websocket import INTERNAL, SocketClosed
 
 log = structlog.get_logger(__name__)
 
-ANSWER_WITHIN_S = 2.5
+#: A busy process takes a while; one that has just died never answers.
+ANSWER_WITHIN_S = 6.0
 ALIVE_INTERVAL_S = 2.0
 DEAD_AFTER_S = 10.0
 #: Messages that may lie on a line.
@@ -232,15 +233,15 @@ class Relay:
         was not sent, or a message is no text), BrokerUnavailable.
         """
         process = session.partition(".")[0]
+        if not self._lines.is_there(process):
+            raise _unknown()
         call = Call(
             *(session, grant.user_id, self._line, received.sound_bytes, received.events),
             key_id=grant.key_id,
             ends_at=grant.ends_at,
         )
         self._lines.call(process, call)
-        first = self._lines.receive(self._line, "down", ANSWER_WITHIN_S)
-        if first is None or first[0] is Kind.REFUSED:
-            raise _unknown() if first is None else _refusal(json.loads(first[1]))
+        first = self._answer_of_call()
         down = threading.Thread(target=self._carry_down, args=(first,), name="relay", daemon=True)
         down.start()
         try:
@@ -248,6 +249,19 @@ class Relay:
         finally:
             self._is_over = True
             down.join(timeout=5.0)
+
+    def _answer_of_call(self) -> tuple[Kind, bytes]:
+        """The first that the conversation says. Raises what it refuses with, Gone."""
+        deadline, found = time.monotonic() + ANSWER_WITHIN_S, None
+        while found is None and time.monotonic() < deadline:
+            found = self._lines.receive(self._line, "down", 1.0)
+        if found is None:
+            # Should it come to it yet, it is not to wait here: its client may call again.
+            self._lines.send(self._line, "up", Kind.BROKEN)
+            raise _unknown()
+        if found[0] is Kind.REFUSED:
+            raise _refusal(json.loads(found[1]))
+        return found
 
     def _carry_up(self) -> None:
         """What the client says, then how it ended."""
