@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,16 @@ def test_a_service_that_dies_early_shows_its_log(tmp_path: Path) -> None:
 
 def _group(leader: int) -> list[int]:
     return group_members(ProcessRecord(leader, started=0.0))
+
+
+def test_what_became_true_during_a_look_that_took_all_the_time_is_seen() -> None:
+    looks = []
+
+    def is_there() -> bool:
+        looks.append(time.monotonic())
+        time.sleep(0.05)
+        return len(looks) > 1
+
+    wait_for(is_there, 0.01, "it was looked for once")
+    with pytest.raises(AssertionError, match="never"):
+        wait_for(lambda: False, 0.01, "never")

@@ -44,7 +44,7 @@ def test_a_message_that_could_not_be_sent_goes_out_later(database: Database) -> 
     assert job_row(database, job.id).state == JobState.PENDING
     assert database.sender.take() == []
     database.sender.is_down = False
-    wait_for(lambda: len(swept(database)) == 1, 15, "the message was not sent")
+    wait_for(lambda: len(swept(database)) == 1, 5, "the message was not sent")
 
 
 def test_messages_behind_a_backlog_are_late_not_lost(database: Database) -> None:
