@@ -1,8 +1,14 @@
-"""Live speech: time to the first sound and to silence, and a block's way to its listener."""
+"""Live speech: time to the first sound and to silence, and a block's way to its listener.
+
+    python -m bench.live
+
+Against the stack that runs, with its own engine and one listener at a time.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from contextlib import closing
@@ -14,7 +20,7 @@ import httpx
 import numpy as np
 from websockets.sync.client import connect
 
-from bench.local_stack import Target
+from bench.local_stack import Target, run_on_stack
 from bench.report import percentiles_ms, print_row, print_title
 from mynah.audio.live_joining import LiveJoiner
 from mynah.engines.base import SynthesisSettings
@@ -53,7 +59,7 @@ def run(target: Target) -> None:
 def first_sound_s(client: httpx.Client, voice_id: str) -> float:
     """Seconds from a request for live speech to its first byte of sound."""
     body = json.dumps({"text": TEXT, "voice_id": voice_id, "output_format": "pcm"})
-    headers = {"X-API-Key": client.headers["X-API-Key"], "Content-Type": "application/json"}
+    headers = {**client.headers, "Content-Type": "application/json"}
     # Not by httpx, which takes a millisecond of its own.
     with closing(HTTPConnection(client.base_url.host, client.base_url.port)) as connection:
         connection.request("GET", "/health")  # the connection is there
@@ -137,3 +143,7 @@ def _hops_s(settings: Settings) -> list[float]:
     writer.close()
     reader.close()
     return hops
+
+
+if __name__ == "__main__":
+    sys.exit(run_on_stack(run))
