@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_LOOK_S: Final = 5.0  # then another look, doubled each time: somebody may mend it
 MAX_LOOK_S: Final = 300.0
+MAX_DOUBLINGS: Final = 10  # beyond 1023 the pause would not fit a float: four days of looks
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class EngineQueues:
         with self._lock:
             if found := self._given_back.get(engine_id):
                 found.looks += 1
-                pause_s = min(FIRST_LOOK_S * 2**found.looks, MAX_LOOK_S)
+                pause_s = min(FIRST_LOOK_S * 2 ** min(found.looks, MAX_DOUBLINGS), MAX_LOOK_S)
                 found.look_at = time.monotonic() + pause_s
 
     def due(self) -> list[str]:

@@ -128,6 +128,14 @@ def test_what_stays_broken_is_looked_at_ever_more_rarely(
     assert not queues.due()
 
 
+def test_what_stays_broken_for_days_is_still_looked_at(queues: EngineQueues) -> None:
+    queues.give_back("espeak", EngineFailed("It is broken."))
+    for _ in range(1100):
+        queues.begin_look("espeak")
+    queues._given_back["espeak"].look_at = 0.0
+    assert queues.due() == ["espeak"]
+
+
 def test_an_engine_that_is_not_warm_is_looked_at_again_as_well(
     host: EngineHost, queues: EngineQueues, engine: FakeEngine, intake: FakeIntake
 ) -> None:
