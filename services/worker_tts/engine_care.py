@@ -170,7 +170,7 @@ class EngineCare:
         """Where a faulty engine cannot be tested without unloading another: who needs it will."""
         if self._queues.given_back_s(engine_id) is not None:
             self._host.forgive(engine_id)
-            self._queues.take_again(engine_id)
+            self._queues.try_again(engine_id)
 
     def _let_speak(self, test: _Test) -> None:
         engine_id = test.engine_id

@@ -24,11 +24,15 @@ MAX_DOUBLINGS: Final = 10  # beyond 1023 the pause would not fit a float: four d
 
 @dataclass(slots=True)
 class _GivenBack:
-    """Since when, how often it was looked at meanwhile, and when the next look is due."""
+    """Since when, how often it was looked at meanwhile, and when the next look is due.
+
+    ``is_tried``: its work is taken for now, since only a request can tell whether it speaks.
+    """
 
     since: float
     looks: int
     look_at: float
+    is_tried: bool = False
 
 
 class EngineQueues:
@@ -47,10 +51,14 @@ class EngineQueues:
         with self._lock:
             if not self._intake.give_back(queues_of(engine_id)):
                 return False
-            if engine_id in self._given_back:
-                return True
             now = time.monotonic()
-            self._given_back[engine_id] = _GivenBack(now, 0, now + FIRST_LOOK_S)
+            found = self._given_back.get(engine_id)
+            if found is None:
+                self._given_back[engine_id] = _GivenBack(now, 0, now + FIRST_LOOK_S)
+            elif found.is_tried:
+                found.is_tried, found.look_at = False, now + _pause_s(found.looks)
+            else:
+                return True
         ENGINES_GIVEN_BACK.labels(engine_id).set(1)
         log.warning("queues_given_back", engine=engine_id, code=fault.code, reason=fault.message)
         return True
@@ -64,6 +72,28 @@ class EngineQueues:
         ENGINES_GIVEN_BACK.labels(engine_id).set(0)
         log.info("queues_taken_again", engine=engine_id)
 
+    def try_again(self, engine_id: str) -> None:
+        """Take work for an engine of which only a request can tell whether it speaks.
+
+        Given back again before it spoke, it counts as given back all the while: else its jobs
+        would wait for ever, and each try might unload an engine that speaks.
+        """
+        with self._lock:
+            found = self._given_back.get(engine_id)
+            if found is None or found.is_tried:
+                return
+            found.is_tried = True
+            self._intake.take_again(queues_of(engine_id))
+        ENGINES_GIVEN_BACK.labels(engine_id).set(0)
+        log.info("queues_tried_again", engine=engine_id)
+
+    def note_speech(self, engine_id: str) -> None:
+        """An engine has spoken for a request: if it was tried, its fault is over."""
+        with self._lock:
+            found = self._given_back.get(engine_id)
+            if found is not None and found.is_tried:
+                del self._given_back[engine_id]
+
     def settle(self) -> None:
         """Once more what a broken connection may have swallowed."""
         self._intake.settle()
@@ -72,21 +102,28 @@ class EngineQueues:
         """For how long no work has been taken for an engine; None: it is taken."""
         with self._lock:
             found = self._given_back.get(engine_id)
-        return None if found is None else time.monotonic() - found.since
+        return None if found is None or found.is_tried else time.monotonic() - found.since
 
     def begin_look(self, engine_id: str) -> None:
         """The engine is looked at now; the next look waits longer."""
         with self._lock:
             if found := self._given_back.get(engine_id):
                 found.looks += 1
-                pause_s = min(FIRST_LOOK_S * 2 ** min(found.looks, MAX_DOUBLINGS), MAX_LOOK_S)
-                found.look_at = time.monotonic() + pause_s
+                found.look_at = time.monotonic() + _pause_s(found.looks)
 
     def due(self) -> list[str]:
         """The engines that are to be looked at again."""
         now = time.monotonic()
         with self._lock:
-            return [name for name, each in self._given_back.items() if now >= each.look_at]
+            return [
+                name
+                for name, each in self._given_back.items()
+                if now >= each.look_at and not each.is_tried
+            ]
+
+
+def _pause_s(looks: int) -> float:
+    return min(FIRST_LOOK_S * 2.0 ** min(looks, MAX_DOUBLINGS), MAX_LOOK_S)
 
 
 def queues_of(engine_id: str) -> list[str]:

@@ -62,6 +62,8 @@ class ServedEngines:
         try:
             with self._host.using(engine_id) as engine:
                 yield engine
+            if self._queues is not None:
+                self._queues.note_speech(engine_id)
         except EngineUnavailable as error:
             if error.code != "engine_busy" and self._gives_back(engine_id, error):
                 raise HandedBack(error.message) from error

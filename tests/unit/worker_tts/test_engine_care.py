@@ -161,6 +161,38 @@ def test_a_faulty_engine_without_memory_for_a_test_is_left_to_the_next_request(
     host.close()
 
 
+def test_an_engine_that_requests_try_in_vain_counts_as_given_back_all_the_while(
+    queues: EngineQueues, intake: FakeIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_queues, "FIRST_LOOK_S", 100.0)
+    fault = EngineFailed("It is broken.")
+    queues.give_back("espeak", fault)
+    queues.begin_look("espeak")
+    time.sleep(0.05)
+    queues.try_again("espeak")
+    assert not intake.given_back
+    assert queues.given_back_s("espeak") is None
+    queues.give_back("espeak", fault)
+    assert intake.given_back
+    assert (queues.given_back_s("espeak") or 0.0) >= 0.05
+    assert queues._given_back["espeak"].looks == 1
+
+
+def test_an_engine_that_speaks_for_a_request_that_tries_it_is_mended(
+    queues: EngineQueues, intake: FakeIntake
+) -> None:
+    fault = EngineFailed("It is broken.")
+    queues.give_back("espeak", fault)
+    queues.note_speech("espeak")  # somebody who was still using it
+    assert queues.given_back_s("espeak") is not None
+    time.sleep(0.05)
+    queues.try_again("espeak")
+    queues.note_speech("espeak")
+    queues.give_back("espeak", fault)
+    assert (queues.given_back_s("espeak") or 1.0) < 0.05
+    assert intake.given_back
+
+
 def test_an_engine_that_hangs_is_told_of_and_not_tested_twice(
     host: EngineHost, queues: EngineQueues, engine: FakeEngine, intake: FakeIntake
 ) -> None:
