@@ -245,16 +245,17 @@ class EngineHost:
             return 0
         try:
             need = self._measure(engine_id)
+            if need > self._budget:
+                raise EngineUnavailable(
+                    f"The engine {engine_id!r} needs {need >> 20} MiB; engines may take "
+                    f"{self._budget >> 20} MiB here.",
+                    code="engine_too_large",
+                )
         except ImportError:  # loading it says what is missing
             return 0
-        if need > self._budget:
-            too_large = EngineUnavailable(
-                f"The engine {engine_id!r} needs {need >> 20} MiB; engines may take "
-                f"{self._budget >> 20} MiB here.",
-                code="engine_too_large",
-            )
-            self.accuse(engine_id, too_large, unload=False)
-            raise too_large
+        except EngineUnavailable as error:  # it is too large, or its files are damaged
+            self.accuse(engine_id, error, unload=False)
+            raise
         return need
 
     def _make_room(self, need: int) -> tuple[list[tuple[str, _Slot]], bool]:

@@ -102,6 +102,16 @@ def test_an_engine_larger_than_the_budget_is_refused(loader: Loader) -> None:
     assert refused.value.code == "engine_too_large"
 
 
+def test_an_engine_whose_memory_cannot_be_told_is_faulty(loader: Loader) -> None:
+    def find_damage(_: str) -> int:
+        raise EngineUnavailable("Its file x is damaged.", code="checkpoint_damaged")
+
+    host = EngineHost(100, load=loader, measure=find_damage)
+    with pytest.raises(EngineUnavailable):
+        use(host, "a")
+    assert host.state("a").code == "checkpoint_damaged"
+
+
 def test_warming_up_unloads_nothing(host: EngineHost) -> None:
     for engine_id in ("a", "b"):
         host.warm(engine_id)
