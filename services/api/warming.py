@@ -26,8 +26,9 @@ def warm_up(container: Container) -> None:
     Never raises: what is away is found anew by those who need it.
     """
     import_module("services.api.live.listening")
+    count = min(_CONNECTIONS, container.settings.database_pool_size)
     try:
-        warm_connections(container.new_uow, _CONNECTIONS, _ask_for_nothing)
+        warm_connections(container.new_uow, count, _ask_for_nothing)
         container.sender.connect()
         container.live.read(new_id(), START, 0.001)
     except MynahError as error:

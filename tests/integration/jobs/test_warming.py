@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from mynah.db.ids import new_id
 from mynah.db.models import Job, ServedShare, Usage
@@ -59,13 +60,15 @@ def test_a_speech_process_that_is_warm_has_planned_its_claims_and_taken_none(
     worker.broker.close()
 
 
-@pytest.mark.parametrize("is_redis_away", [True, False])
+@pytest.mark.parametrize(("is_redis_away", "pool_size"), [(True, 10), (False, 10), (False, 1)])
 def test_a_gateway_process_that_is_warm_has_planned_its_orders_and_placed_none(
-    fresh_database: str, redis_url: str, tmp_path: Path, *, is_redis_away: bool
+    fresh_database: str, redis_url: str, tmp_path: Path, *, is_redis_away: bool, pool_size: int
 ) -> None:
     redis = NOWHERE if is_redis_away else redis_url
-    with open_gateway(fresh_database, redis, tmp_path) as api:
-        gateway_warming.warm_up(api.container)
+    with open_gateway(fresh_database, redis, tmp_path, database_pool_size=pool_size) as api:
+        with capture_logs() as logs:
+            gateway_warming.warm_up(api.container)
+        assert [entry["event"] for entry in logs] == ["not_warmed_up"] * is_redis_away
         new_uow = api.container.new_uow
         assert planned(new_uow, "WITH charged") == 1
         with new_uow() as uow:
