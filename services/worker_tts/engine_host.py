@@ -110,12 +110,12 @@ class EngineHost:
     def warm(self, engine_id: str) -> None:
         """Load an engine, unless that would unload another.
 
-        Raises EngineUnavailable (``engine_busy`` where there is no memory left), NotFound.
+        Raises EngineUnavailable (``engine_busy`` where there is no memory left now), NotFound.
         """
         with self._changed:
             is_there = engine_id in self._slots
             used = sum(slot.need_bytes for slot in self._slots.values())
-        if not is_there and self._budget and used + self._measure(engine_id) > self._budget:
+        if not is_there and self._budget and used + self._measured(engine_id) > self._budget:
             raise EngineUnavailable("There is no memory left for it.", code="engine_busy")
         with self._holding(engine_id, is_test=True):
             pass

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -97,9 +98,11 @@ def test_the_memory_is_had_as_soon_as_its_user_leaves(loader: Loader) -> None:
 
 def test_an_engine_larger_than_the_budget_is_refused(loader: Loader) -> None:
     host = EngineHost(100, load=loader, measure=lambda _: 101)
-    with pytest.raises(EngineUnavailable) as refused:
-        use(host, "a")
-    assert refused.value.code == "engine_too_large"
+    for ask in (partial(use, host), host.warm):  # trying again later would not help
+        with pytest.raises(EngineUnavailable) as refused:
+            ask("a")
+        assert refused.value.code == "engine_too_large"
+    assert host.state("a").code == "engine_too_large"
 
 
 def test_an_engine_whose_memory_cannot_be_told_is_faulty(loader: Loader) -> None:
