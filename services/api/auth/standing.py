@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,7 +62,9 @@ class Standing:
         self._new_uow = new_uow
         self._grant = grant
         self._looked_at = time.monotonic()  # they were let in just now
-        self._refusal: NotAuthenticated | None = None
+        self._is_looking = False
+        # Why not, and its code: an error of its own would hold all that its callers hold.
+        self._refusal: tuple[str, str] | None = None
 
     @property
     def user_id(self) -> UUID:
@@ -78,17 +81,42 @@ class Standing:
 
         Raises NotAuthenticated, from then on always. While the database is away all stay.
         """
-        if self._refusal is None and time.monotonic() - self._looked_at >= within_s:
-            self._looked_at = time.monotonic()
+        if self._is_due(within_s):
             self._look()
+        self._ensure_not_refused()
+
+    def ensure_beside(self, within_s: float) -> None:
+        """The same, without waiting: what a thread beside finds is raised by one of the next calls.
+
+        A database that hangs must not hold up what is being heard.
+        """
+        if not self._is_looking and self._is_due(within_s):
+            self._is_looking = True
+            threading.Thread(target=self._look, name="standing", daemon=True).start()
+        self._ensure_not_refused()
+
+    def _is_due(self, within_s: float) -> bool:
+        """Whether it is time to look, which is noted."""
+        now = time.monotonic()
+        if self._refusal is not None or now - self._looked_at < within_s:
+            return False
+        self._looked_at = now
+        return True
+
+    def _ensure_not_refused(self) -> None:
         if self._refusal is not None:
-            raise self._refusal
+            message, code = self._refusal
+            raise NotAuthenticated(message, code=code)
 
     def _look(self) -> None:
+        grant = self._grant
         try:
             with self._new_uow() as uow:
-                ensure_stands(uow.each_by_itself(), self._grant)
+                ensure_stands(uow.each_by_itself(), grant)
         except NotAuthenticated as refusal:
-            self._refusal = refusal
+            if grant is self._grant:  # else another one counts since
+                self._refusal = (refusal.message, refusal.code)
         except Unavailable as error:
             log.warning("credentials_not_looked_up", error_code=error.code)
+        finally:
+            self._is_looking = False

@@ -97,7 +97,7 @@ class InputSocket(ABC):
         standing = Standing(self.container.new_uow, caller.grant)
         talker, quiet_since = Talker(caller, standing, asked.request_id), time.monotonic()
         while not self._is_over or self._every:
-            standing.ensure(self.container.settings.credential_check_interval_s)
+            standing.ensure_beside(self.container.settings.credential_check_interval_s)
             if said is not None:
                 self._hear(asked, talker, said)
             if self._advance(is_quiet=said is None) or said is not None:

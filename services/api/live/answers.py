@@ -58,7 +58,7 @@ def _granted(container: Container, body: Iterator[bytes], grant: Grant) -> Itera
     within_s = container.settings.credential_check_interval_s
     for chunk in body:
         try:
-            standing.ensure(within_s)
+            standing.ensure_beside(within_s)
         except NotAuthenticated as refusal:
             raise StreamCut(refusal.code) from refusal
         yield chunk

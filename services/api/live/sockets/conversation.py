@@ -86,7 +86,7 @@ class Conversation:
         settings, quiet_since = self.container.settings, time.monotonic()
         while True:
             message = self.socket.receive(LOOK_S)
-            standing.ensure(settings.credential_check_interval_s)
+            standing.ensure_beside(settings.credential_check_interval_s)
             if self._voicing is not None and self._voicing.has_ended:
                 self.socket.finish(NORMAL, "done")
                 return
