@@ -270,8 +270,10 @@ class Conversation:
             accepted = show(
                 "accepted", utterance=self._utterances, job_id=str(job.id), text=job.text
             )
-            self.socket.send(accepted)
-            voicing.add(SpokenJob(self._utterances, job))
+            try:
+                self.socket.send(accepted)
+            finally:  # who sends the sound ends a job that nobody hears
+                voicing.add(SpokenJob(self._utterances, job))
 
     def _refuse(self, error: MynahError) -> None:
         try:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 MOST_WAITING = 16
 _INTERRUPTED = "interrupted"
+_UNHEARD = Heard(is_all=False, pieces=0, audio_s=0.0, size_bytes=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,14 @@ class Voicing:
         return not self._interrupted.is_set() and (self.is_busy or is_sounding)
 
     def add(self, item: SpokenJob | str) -> None:
-        """Behind all that waits."""
+        """Behind all that waits; behind the end nobody hears it, so it is dropped."""
         with self._changed:
-            self._items.append(item)
-            self._changed.notify()
+            if not self._is_stopped:
+                self._items.append(item)
+                self._changed.notify()
+                return
+        if isinstance(item, SpokenJob):
+            leave(self._container, item.job, _UNHEARD)
 
     def interrupt(self) -> None:
         """Be silent at once; what waits is dropped. ``interrupted`` follows the last sound.
@@ -105,16 +111,16 @@ class Voicing:
         Raises SocketClosed.
         """
         self._interrupted.set()
-        with self._gate, self._changed:
-            dropped = [item for item in self._items if isinstance(item, SpokenJob)]
+        with ExitStack() as leaving, self._gate, self._changed:
+            for item in self._items:
+                if isinstance(item, SpokenJob):
+                    leaving.callback(leave, self._container, item.job, _UNHEARD)
             self._items.clear()
             self._interrupted.set()
             self._items.append(_INTERRUPTED)
             self._changed.notify()
             if not self._is_stopped:
                 self._tell_interrupted()
-        for item in dropped:
-            leave(self._container, item.job, Heard(False, 0, 0.0, 0))
 
     def stop(self) -> None:
         """End the thread; what is spoken or waits is dropped."""
@@ -159,7 +165,11 @@ class Voicing:
 
     def _speak(self, item: SpokenJob) -> None:
         settings = self._container.settings
-        joiner, form = self._open(item.job)
+        try:
+            joiner, form = self._open(item.job)
+        except SocketClosed:
+            leave(self._container, item.job, _UNHEARD)
+            raise
         source = LiveSource(
             live_parts(self._container), item.job, self._is_silenced, settings.sync_timeout_s
         )
