@@ -25,6 +25,7 @@ from mynah.errors import BrokerUnavailable, Conflict, EngineFailed, SpeechTimeou
 from mynah.messaging.live import START, LiveBlock, LiveReader
 from mynah.storage.base import ObjectStore
 from services.api.live.connection import StreamCut
+from services.api.live.forms import split_block
 from services.api.live.lead import Lead
 from services.api.live.slots import StreamSlots
 from services.api.live.turns import TURNS
@@ -116,7 +117,9 @@ class LiveSource:
                 continue
             stream.may_be_stored |= self._has_changed(watch)
             if stream.may_be_stored and (rest := self._rest(stream)) is not None:
-                yield rest
+                for part in split_block(rest, TOGETHER_S):
+                    yield part
+                    self._lead.give(part.duration_s)
             elif time.monotonic() - heard_at > self.patience_s:
                 raise SpeechTimeout("Nobody spoke in time.")
 
