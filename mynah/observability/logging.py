@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 
-# API keys, JSON Web Tokens, and the password of a part's address
+# API keys, single-use tokens, JSON Web Tokens, and the password of a part's address
 _SECRETS = re.compile(
-    r"mynah_[0-9a-f]{8}_[\w-]+|eyJ[\w-]+\.[\w-]+\.[\w-]+|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
+    r"mynah_[0-9a-f]{8}_[\w-]+|sutkn_[\w-]+|eyJ[\w-]+\.[\w-]+\.[\w-]+|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
 )
 _QUIET = (
     *("urllib3", "kombu", "amqp", "celery.redirected", "numba", "asyncio"),

@@ -16,6 +16,7 @@ from mynah.observability.logging import configure_logging
 
 KEY = "mynah_0123abcd_S3cret-Secret_Secret"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+SINGLE_USE_TOKEN = "sutkn_S3cret-Secret_Secret"
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_our_lines_and_those_of_libraries_have_one_form(log_output: io.StringIO)
         assert line["timestamp"].endswith("Z")
 
 
-@pytest.mark.parametrize("secret", [KEY, TOKEN])
+@pytest.mark.parametrize("secret", [KEY, TOKEN, SINGLE_USE_TOKEN])
 def test_secrets_are_hidden_wherever_they_stand(log_output: io.StringIO, secret: str) -> None:
     logging.getLogger("theirs").warning("refused %s", secret)
     structlog.get_logger("ours").info("refused", header=f"Bearer {secret}")
