@@ -36,20 +36,27 @@ def issue_single_use_token(container: Container, caller: Caller) -> str:
 def spend_single_use_token(container: Container, token: str) -> Caller:
     """Who may speak for a token; it is spent then, whoever showed it.
 
-    Raises NotAuthenticated (used before, expired, never issued, its key or account has ended),
-    BrokerUnavailable.
+    Raises NotAuthenticated (used before, expired, never issued, its key or account has ended);
+    BrokerUnavailable and DatabaseUnavailable, which do not spend it.
     """
-    found = container.single_use_tokens.take(_hash(token))
+    kept, name = container.single_use_tokens, _hash(token)
+    found = kept.find(name)
     if found is None:
-        message = "The single-use token is not valid, has expired or was used before."
-        raise NotAuthenticated(message, code="invalid_token")
+        raise _not_valid()
     key_id = None if found["key_id"] is None else UUID(found["key_id"])
     with container.new_uow() as uow:
         user = ensure_stands(uow.each_by_itself(), Grant(UUID(found["user_id"]), key_id))
+    if kept.take(name) is None:  # somebody was quicker
+        raise _not_valid()
     return Caller(
         *(user.id, user.role, SCOPES, found["origin"], key_id),
         monthly_character_quota=user.monthly_character_quota,
     )
+
+
+def _not_valid() -> NotAuthenticated:
+    message = "The single-use token is not valid, has expired or was used before."
+    return NotAuthenticated(message, code="invalid_token")
 
 
 def _hash(token: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from threading import Barrier
 
 import httpx
@@ -16,6 +17,9 @@ from websockets.exceptions import ConnectionClosed
 
 from mynah.db.clock import utc_now
 from mynah.db.models import ApiKey
+from mynah.db.unit_of_work import UnitOfWork
+from mynah.errors import DatabaseUnavailable
+from services.api.auth.single_use_tokens import spend_single_use_token
 from tests.integration.api.gateway import Account
 from tests.integration.live_speech.conftest import Stage
 from tests.integration.live_speech.test_stream_input import FIRST, PCM, jobs_of, writing
@@ -87,6 +91,16 @@ def test_a_token_ends_with_the_key_that_asked_for_it(
         uow.commit()
     with writing(stage, None, f"{PCM}&single_use_token={token}") as writer:
         assert writer.until_closed() == REFUSED
+
+
+def test_an_absent_database_spends_no_token(stage: Stage, ann: Account, token: str) -> None:
+    def no_database() -> UnitOfWork:
+        raise DatabaseUnavailable
+
+    container = stage.gateway.container
+    with pytest.raises(DatabaseUnavailable):
+        spend_single_use_token(replace(container, new_uow=no_database), token)
+    assert spend_single_use_token(container, token).user_id == ann.id
 
 
 def test_a_token_is_for_sockets_alone(stage: Stage, ann: Account, token: str) -> None:
