@@ -49,14 +49,19 @@ class LocatorSchema(VendorSchema):
     version_id = fields.String()
 
 
-class _SpokenSchema(VendorSchema):
+class _DictionariesSchema(VendorSchema):
+    """By which dictionaries a text is read."""
+
+    pronunciation_dictionary_locators = fields.List(
+        fields.Nested(LocatorSchema), load_default=list, validate=validate.Length(0, 3)
+    )
+
+
+class _SpokenSchema(_DictionariesSchema):
     """What a text and a dialogue have in common."""
 
     model_id = text_field(200, 1, load_default=DEFAULT_MODEL)
     language_code = text_field(35, 2)
-    pronunciation_dictionary_locators = fields.List(
-        fields.Nested(LocatorSchema), load_default=list, validate=validate.Length(0, 3)
-    )
     seed = fields.Integer(validate=validate.Range(0, _MAX_SEED))
 
 
@@ -92,24 +97,26 @@ class GenerationConfigSchema(VendorSchema):
     )
 
 
-class InputMessageSchema(VendorSchema):
+class _SocketMessageSchema(_DictionariesSchema):
+    """What a message of a WebSocket's client may hold, of whichever socket."""
+
+    flush = fields.Boolean(load_default=False)
+    close_socket = fields.Boolean(load_default=False)
+    authorization = fields.String()
+    single_use_token = fields.String()
+
+
+class InputMessageSchema(_SocketMessageSchema):
     """A message of a WebSocket's client. All but the text, and when to speak, counts once."""
 
     text = text_field(_LONGEST_TEXT)
-    flush = fields.Boolean(load_default=False)
     try_trigger_generation = fields.Boolean(load_default=False)
     voice_settings = fields.Nested(VoiceSettingsSchema)
     generation_config = fields.Nested(GenerationConfigSchema)
-    pronunciation_dictionary_locators = fields.List(
-        fields.Nested(LocatorSchema), load_default=list, validate=validate.Length(0, 3)
-    )
     key = fields.String(data_key="xi-api-key")
-    authorization = fields.String()
-    single_use_token = fields.String()
     # Of sockets with several contexts.
     context_id = text_field(200, load_default="default")
     close_context = fields.Boolean(load_default=False)
-    close_socket = fields.Boolean(load_default=False)
 
     @pre_load
     def take_both_spellings(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -138,21 +145,14 @@ class DialogueMessageInputSchema(VendorSchema):
     new_turn = fields.Boolean(load_default=False)
 
 
-class DialogueMessageSchema(VendorSchema):
+class DialogueMessageSchema(_SocketMessageSchema):
     """A message of a client of a dialogue's WebSocket. Voices and settings are in the first."""
 
     inputs = fields.List(fields.Nested(DialogueMessageInputSchema), load_default=list)
-    flush = fields.Boolean(load_default=False)
-    close_socket = fields.Boolean(load_default=False)
     keep_alive = fields.Boolean()
     voices = fields.List(text_field(200, 1), validate=validate.Length(1, MAX_DIALOGUE_VOICES))
     voice_settings = fields.Nested(DialogueSettingsSchema)
-    pronunciation_dictionary_locators = fields.List(
-        fields.Nested(LocatorSchema), load_default=list, validate=validate.Length(0, 3)
-    )
     key = fields.String(data_key="xi_api_key")
-    authorization = fields.String()
-    single_use_token = fields.String()
 
     @pre_load
     def take_both_spellings(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
