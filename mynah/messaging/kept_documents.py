@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -29,26 +30,25 @@ class KeptDocuments:
 
     def find(self, name: str) -> dict[str, Any] | None:
         """A document; None once it expired. Raises BrokerUnavailable."""
-        try:
-            text = self._redis.get(self._key(name))
-        except redis.RedisError as error:
-            raise BrokerUnavailable from error
-        return None if text is None else dict(json.loads(text))
+        return self._load(self._redis.get, name)
 
     def take(self, name: str) -> dict[str, Any] | None:
         """A document, which nobody finds again; of several who take it one gets it.
 
         None for all others, and once it expired. Raises BrokerUnavailable.
         """
-        try:
-            text = self._redis.getdel(self._key(name))
-        except redis.RedisError as error:
-            raise BrokerUnavailable from error
-        return None if text is None else dict(json.loads(text))
+        return self._load(self._redis.getdel, name)
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+    def _load(self, read: Callable[[str], Any], name: str) -> dict[str, Any] | None:
+        try:
+            text = read(self._key(name))
+        except redis.RedisError as error:
+            raise BrokerUnavailable from error
+        return None if text is None else dict(json.loads(text))
 
     def _key(self, name: str) -> str:
         return f"mynah:live:{self._kind}:{name}"
