@@ -23,6 +23,7 @@ from mynah.contracts.workers import WorkerReport
 from mynah.messaging.intake import QueueIntake
 from mynah.messaging.late_events import LateEvents
 from mynah.messaging.presence import Announcer, Presence
+from mynah.messaging.sender import SOCKET_TIMEOUT_S
 from mynah.observability.logging import configure_logging
 from mynah.observability.metrics import forget_process, serve_metrics
 from mynah.settings import Settings
@@ -31,9 +32,7 @@ __all__ = ["CeleryApp", "WorkerHooks", "make_beat_app", "make_worker_app"]
 
 EXPIRE_INTERVAL_S = 60.0
 DELIVER_INTERVAL_S = 1.0
-# What is sent again and again need not wait for a broker that hangs.
-SENDER_SOCKET_TIMEOUT_S = 1.0
-WORKER_SOCKET_TIMEOUT_S = 30.0
+WORKER_SOCKET_TIMEOUT_S = 30.0  # it waits for what comes; who sends waits less
 
 
 def _make_app(name: str, settings: Settings, *, for_worker: bool = False) -> CeleryApp:
@@ -43,7 +42,7 @@ def _make_app(name: str, settings: Settings, *, for_worker: bool = False) -> Cel
     back by its lease within seconds, not by its message, and never twice.
     """
     app = CeleryApp(name, broker=settings.redis_url, set_as_current=for_worker)
-    socket_timeout_s = WORKER_SOCKET_TIMEOUT_S if for_worker else SENDER_SOCKET_TIMEOUT_S
+    socket_timeout_s = WORKER_SOCKET_TIMEOUT_S if for_worker else SOCKET_TIMEOUT_S
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,
